@@ -1,0 +1,3 @@
+module piaohao
+
+go 1.26

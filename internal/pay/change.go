@@ -1,0 +1,108 @@
+package pay
+
+import "time"
+
+// EventType names what changed. Public strings: never edited, only added to (golden test).
+type EventType string
+
+// The events. payment.* and refund.* are for shops; attempt.* and payment.closing are our own.
+const (
+	EventPaymentCreated  EventType = "payment.created"
+	EventPaymentClosing  EventType = "payment.closing"
+	EventPaymentReopened EventType = "payment.reopened" // a cancel withdrawn
+	EventPaymentPaid     EventType = "payment.paid"
+	EventPaymentClosed   EventType = "payment.closed"
+	EventSurplus         EventType = "payment.surplus_received"
+	EventLatePaid        EventType = "payment.late_paid"
+
+	EventAttemptCreated   EventType = "attempt.created"
+	EventAttemptOpened    EventType = "attempt.opened"
+	EventAttemptHandedOut EventType = "attempt.handed_out"
+	EventAttemptClosing   EventType = "attempt.closing"
+	EventAttemptResumed   EventType = "attempt.resumed" // the payer came back to it
+	EventAttemptPaid      EventType = "attempt.paid"
+	EventAttemptClosed    EventType = "attempt.closed"
+	EventAttemptRefused   EventType = "attempt.refused"
+	EventAttemptRefunded  EventType = "attempt.refunded"
+
+	EventRefundCreated  EventType = "refund.created"
+	EventRefundExternal EventType = "refund.external"
+	EventRefundChanged  EventType = "refund.changed"
+)
+
+// Event is the record of one change. (PaymentID, Seq) is its key and the guard of the Change that carries it.
+type Event struct {
+	ID        string // evt_…
+	PaymentID string
+	Seq       int64
+	Type      EventType
+	AttemptID string // "" when it is about the payment alone
+	RefundID  string
+	At        time.Time
+	Livemode  bool
+	Shop      string
+	Body      []byte // JSON sent to shops byte for byte; nil for internal events
+	Pos       int64  // global order, given by the store; 0 in a Change
+}
+
+// ForShops reports whether webhooks carry events of this type.
+func (t EventType) ForShops() bool { return t == EventPaymentPaid || t == EventPaymentClosed }
+
+// Incident is something a person should look at. (Account, Digest) is unique: a message repeated is one incident.
+type Incident struct {
+	ID        string // inc_…
+	Account   string
+	Digest    string // hex SHA-256 of the raw message, or of the fact
+	Kind      string // stable code
+	PaymentID string // "" when unknown
+	AttemptID string
+	Detail    string // what was expected and what came, for people; no secret
+	Raw       []byte // the message as it came, or nil
+	At        time.Time
+}
+
+// Fence makes a Change depend on a claim: it is written only while the attempt's Tries is still this.
+type Fence struct {
+	AttemptID string
+	Tries     int64
+}
+
+// AttemptRow is an attempt as it is after a Change. The store writes the domain columns of an old row and all
+// columns of a new one (New; its Due is written too). Wake moves the due time of an old row and counts as
+// asking (asked+1): nil leaves it, the zero time clears it.
+type AttemptRow struct {
+	Attempt Attempt
+	New     bool
+	Wake    *time.Time
+}
+
+// RefundRow is a refund as it is after a Change.
+type RefundRow struct {
+	Refund Refund
+	New    bool
+}
+
+// Change is what one decision writes, in one transaction. The zero Change (no events) writes nothing.
+type Change struct {
+	New      bool    // the payment's row is new: its partial unique index on the open order is the guard
+	Payment  Payment // the whole payment after the change, with all attempts and refunds
+	Attempts []AttemptRow
+	Refunds  []RefundRow
+	Events   []Event // Seq contiguous, from the loaded Payment.Seq+1
+	Incident *Incident
+	Fence    *Fence
+}
+
+// Empty reports whether there is nothing to write.
+func (c Change) Empty() bool { return len(c.Events) == 0 }
+
+// Verdict is what an observation came to; the answer to a notice follows from it.
+type Verdict string
+
+// The verdicts. Success is answered to a platform for Applied, Duplicate and Consistent, after the commit.
+const (
+	Applied    Verdict = "applied"
+	Duplicate  Verdict = "duplicate"
+	Consistent Verdict = "consistent" // authentic, fits, changes nothing
+	Quarantine Verdict = "quarantine" // authentic but does not fit: an incident, no change, non-success
+)
