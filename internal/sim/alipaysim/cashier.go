@@ -80,7 +80,7 @@ func (s *Sim) serveCashier(w http.ResponseWriter, r *http.Request) {
 	}
 	v := cashierView{
 		Said: r.URL.Query().Get("said"), Wap: o.isWap(), Action: cashierPath + r.PathValue("visit"),
-		Amount: yuan(o.Fen), Subject: o.Subject, Payee: sellerName, OutTradeNo: o.OutTradeNo, TradeNo: t.TradeNo,
+		Amount: simkit.Yuan(o.Fen), Subject: o.Subject, Payee: sellerName, OutTradeNo: o.OutTradeNo, TradeNo: t.TradeNo,
 		Deadline: o.Deadline.In(beijing).Format("01-02 15:04"), QuitURL: o.QuitURL,
 	}
 	refused := mayPay(o, t, exists, s.kit.Clock.Now())

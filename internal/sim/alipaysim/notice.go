@@ -92,7 +92,7 @@ func signMessage(key *rsa.PrivateKey, t signType, message params, probe bool) (p
 // noticeFields are those of a real trade notice, now being its notify_time.
 // Empty values are never sent.
 func (t trade) noticeFields(now time.Time) params {
-	amount := yuan(t.Order.Fen)
+	amount := simkit.Yuan(t.Order.Fen)
 	p := params{
 		"notify_time": formatTime(now), "notify_type": "trade_status_sync", "notify_id": t.notifyID(),
 		"app_id": AppID, "auth_app_id": AppID, "charset": string(t.Order.Charset), "version": "1.0",
@@ -126,7 +126,7 @@ func (s *Sim) returnLink(t trade) (string, error) {
 	}
 	message := params{
 		"app_id": AppID, "auth_app_id": AppID, "charset": string(t.Order.Charset), "method": t.Order.Method + ".return",
-		"out_trade_no": t.Order.OutTradeNo, "trade_no": t.TradeNo, "total_amount": yuan(t.Order.Fen),
+		"out_trade_no": t.Order.OutTradeNo, "trade_no": t.TradeNo, "total_amount": simkit.Yuan(t.Order.Fen),
 		"seller_id": SellerID, "timestamp": formatTime(s.kit.Clock.Now()), "version": "1.0",
 	}
 	message, err = signMessage(s.platformKey, t.Order.SignType, message, false)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"piaohao/internal/sim/simkit"
 )
 
 // beijing is the zone of every time on the wire; wireTime its layout.
@@ -54,15 +56,15 @@ var productCodes = map[string][]string{
 }
 
 // fields are biz_content's members by their exact names.
-type fields map[string]json.RawMessage
+type fields map[string]any
 
 func parseBiz(text string) (fields, *failure) {
-	biz := fields{}
 	if text == "" {
-		return biz, nil
+		return fields{}, nil
 	}
-	if err := json.Unmarshal([]byte(text), &biz); err != nil || biz == nil {
-		return nil, &failure{code: "40002", subCode: "isv.illegal-json", detail: "biz_content不是JSON对象"}
+	biz, err := simkit.ParseObject([]byte(text))
+	if err != nil {
+		return nil, &failure{code: "40002", subCode: "isv.illegal-json", detail: "biz_content " + err.Error()}
 	}
 	return biz, nil
 }
@@ -70,17 +72,13 @@ func parseBiz(text string) (fields, *failure) {
 // text is a field's string, or a number's own digits: the platform takes
 // both for amounts. Another kind of value is refused; an absent one is "".
 func (f fields) text(name string) (string, *failure) {
-	raw, present := f[name]
-	if !present || string(raw) == "null" {
+	switch value := f[name].(type) {
+	case nil:
 		return "", nil
-	}
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		return text, nil
-	}
-	var number json.Number
-	if json.Unmarshal(raw, &number) == nil {
-		return number.String(), nil
+	case string:
+		return value, nil
+	case json.Number:
+		return value.String(), nil
 	}
 	return "", badField(name, "应为字符串")
 }
@@ -109,11 +107,6 @@ func (o order) sameAs(other order) bool {
 }
 
 func (o order) isWap() bool { return o.Method == methodWapPay }
-
-// yuan writes fen as the platform does: always two decimals.
-func yuan(fen int64) string {
-	return strconv.FormatInt(fen/100, 10) + "." + strconv.FormatInt(fen%100+100, 10)[1:]
-}
 
 // parseYuan reads at most two decimals between 0.01 and 100000000.
 func parseYuan(text string) (fen int64, ok bool) {

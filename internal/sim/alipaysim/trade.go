@@ -208,13 +208,13 @@ func (t trade) answer() node {
 	n := success()
 	n["trade_no"], n["out_trade_no"], n["trade_status"] = t.TradeNo, t.Order.OutTradeNo, t.Status
 	n["buyer_logon_id"], n["buyer_user_id"], n["buyer_user_type"] = buyerLogonID, buyerID, "PRIVATE"
-	n["total_amount"], n["subject"], n["point_amount"] = yuan(t.Order.Fen), t.Order.Subject, "0.00"
+	n["total_amount"], n["subject"], n["point_amount"] = simkit.Yuan(t.Order.Fen), t.Order.Subject, "0.00"
 	if t.Order.Body != "" {
 		n["body"] = t.Order.Body
 	}
 	received := "0.00"
 	if !t.Paid.IsZero() {
-		received = yuan(t.Order.Fen)
+		received = simkit.Yuan(t.Order.Fen)
 		n["send_pay_date"] = formatTime(t.Paid)
 		n["fund_bill_list"] = []map[string]string{{"amount": received, "fund_channel": "ALIPAYACCOUNT"}}
 	}
