@@ -75,9 +75,9 @@ func (p postman) Write(n simkit.Notice, probe bool) (http.Header, []byte, error)
 }
 
 // signMessage adds sign and sign_type by the rule of notices and return links:
-// neither of the two is part of the signed text.
+// neither of the two is part of the signed text, so they come after it.
 func signMessage(key *rsa.PrivateKey, t signType, message params, probe bool) (params, error) {
-	text := message.canonical("sign", "sign_type")
+	text := message.canonical()
 	if probe {
 		text += " "
 	}
