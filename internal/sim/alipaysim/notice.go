@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"piaohao/internal/sim/simkit"
@@ -64,11 +65,11 @@ func (p postman) Write(n simkit.Notice, probe bool) (http.Header, []byte, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	header := http.Header{}
+	header, inCapitals := http.Header{}, strings.ToUpper(string(t.Order.Charset))
 	// The platform's own header, which no media type parser accepts.
-	header.Set("Content-Type", "application/x-www-form-urlencoded; text/html; charset="+string(t.Order.Charset))
+	header.Set("Content-Type", "application/x-www-form-urlencoded; text/html; charset="+inCapitals)
 	if p.faults.Load().CleanContentType {
-		header.Set("Content-Type", "application/x-www-form-urlencoded; charset="+string(t.Order.Charset))
+		header.Set("Content-Type", "application/x-www-form-urlencoded; charset="+inCapitals)
 	}
 	header.Set("User-Agent", "Mozilla/4.0")
 	return header, []byte(message.form()), nil
