@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"piaohao/internal/sim/simkit"
@@ -64,20 +65,20 @@ func (p postman) Write(n simkit.Notice, probe bool) (http.Header, []byte, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	header := http.Header{}
+	header, inCapitals := http.Header{}, strings.ToUpper(string(t.Order.Charset))
 	// The platform's own header, which no media type parser accepts.
-	header.Set("Content-Type", "application/x-www-form-urlencoded; text/html; charset="+string(t.Order.Charset))
+	header.Set("Content-Type", "application/x-www-form-urlencoded; text/html; charset="+inCapitals)
 	if p.faults.Load().CleanContentType {
-		header.Set("Content-Type", "application/x-www-form-urlencoded; charset="+string(t.Order.Charset))
+		header.Set("Content-Type", "application/x-www-form-urlencoded; charset="+inCapitals)
 	}
 	header.Set("User-Agent", "Mozilla/4.0")
 	return header, []byte(message.form()), nil
 }
 
 // signMessage adds sign and sign_type by the rule of notices and return links:
-// neither of the two is part of the signed text.
+// neither of the two is part of the signed text, so they come after it.
 func signMessage(key *rsa.PrivateKey, t signType, message params, probe bool) (params, error) {
-	text := message.canonical("sign", "sign_type")
+	text := message.canonical()
 	if probe {
 		text += " "
 	}

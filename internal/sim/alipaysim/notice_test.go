@@ -48,7 +48,7 @@ func TestNotice(t *testing.T) {
 	if verify(&testKeys()["alipay_platform"].PublicKey, rsa2, form.canonical("sign"), form["sign"]) {
 		t.Error("the notice is signed with sign_type")
 	}
-	if got := got[0].header.Get("Content-Type"); got != "application/x-www-form-urlencoded; text/html; charset=utf-8" {
+	if got := got[0].header.Get("Content-Type"); got != "application/x-www-form-urlencoded; text/html; charset=UTF-8" {
 		t.Errorf("Content-Type %s", got)
 	}
 	// The fields of a payment are those of the published one, seller_email and all.
@@ -154,7 +154,7 @@ func TestNoticeOfClosing(t *testing.T) {
 			if !genuine(form) || form["trade_status"] != tradeClosed || form["gmt_close"] == "" || form["gmt_payment"] != "" || form["receipt_amount"] != "" {
 				t.Errorf("notice %v", form)
 			}
-			if got := got[0].header.Get("Content-Type"); got != "application/x-www-form-urlencoded; charset=utf-8" {
+			if got := got[0].header.Get("Content-Type"); got != "application/x-www-form-urlencoded; charset=UTF-8" {
 				t.Errorf("Content-Type %s", got)
 			}
 		})

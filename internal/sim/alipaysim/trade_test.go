@@ -104,6 +104,22 @@ func TestWapTradeExistsFromThePassword(t *testing.T) {
 	}
 }
 
+func TestTradeNoWinsOverOutTradeNo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, number := range []string{"A", "B"} {
+		w.act(w.visit(w.page(number)), "login")
+	}
+	both := map[string]any{"trade_no": w.query("A").get("trade_no"), "out_trade_no": "B"}
+	if r := w.call(methodQuery, both); r.get("out_trade_no") != "A" {
+		t.Errorf("query: %s", r.body)
+	}
+	w.call(methodClose, both).is(t, "10000", "")
+	if a, b := w.status("A"), w.status("B"); a != tradeClosed || b != waitBuyerPay {
+		t.Errorf("A %s, B %s", a, b)
+	}
+}
+
 func TestClose(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -45,7 +45,7 @@ func (s *Sim) locate(code string) (found, error) {
 func (s *Sim) locateLink(u *url.URL) (found, error) {
 	raw := params{}
 	raw.addForm(u.RawQuery)
-	c, refused := s.check(raw.withoutEmpty())
+	c, refused := s.check(raw)
 	if refused == nil && productCodes[c.method()] == nil {
 		refused = invalid("method", "")
 	}

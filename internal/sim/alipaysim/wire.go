@@ -108,8 +108,8 @@ func (p params) addMultipart(body io.Reader, boundary string) error {
 	}
 }
 
-// readParams merges the query and then the body, and drops empty values, which
-// are never part of the signed text. Values stay in the bytes they came in.
+// readParams merges the query and then the body. Values stay in the bytes they
+// came in; an empty one counts as absent.
 func readParams(r *http.Request) (params, error) {
 	p := params{}
 	p.addForm(r.URL.RawQuery)
@@ -118,16 +118,7 @@ func readParams(r *http.Request) (params, error) {
 			return nil, err
 		}
 	}
-	return p.withoutEmpty(), nil
-}
-
-func (p params) withoutEmpty() params {
-	for name, value := range p {
-		if value == "" {
-			delete(p, name)
-		}
-	}
-	return p
+	return p, nil
 }
 
 func (p params) addBody(r *http.Request) error {
