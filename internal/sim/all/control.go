@@ -12,7 +12,7 @@ import (
 
 const (
 	maxBody      = 16 << 10 // bytes of a request under /sim/
-	maxListed    = 50       // orders on the index page
+	maxListed    = 25       // orders of each platform on the index page
 	defaultPayer = "payer-1"
 )
 
@@ -42,15 +42,17 @@ func (s *Sim) orders() ([]simkit.Order, error) {
 }
 
 func (s *Sim) serveIndex(w http.ResponseWriter, _ *http.Request) {
-	orders, err := s.orders()
-	if err != nil {
-		s.fail(w, err)
-		return
+	index := simkit.Index{Pending: s.kit.Notices.Pending(), Now: s.kit.Clock.Now(), Scale: s.kit.Clock.Scale()}
+	for _, p := range s.platforms {
+		orders, err := p.Orders()
+		if err != nil {
+			s.fail(w, err)
+			return
+		}
+		slices.Reverse(orders)
+		index.Orders = append(index.Orders, orders[:min(len(orders), maxListed)]...)
 	}
-	slices.Reverse(orders)
-	simkit.WriteIndex(w, simkit.Index{
-		Orders: orders[:min(len(orders), maxListed)], Pending: s.kit.Notices.Pending(), Now: s.kit.Clock.Now(), Scale: s.kit.Clock.Scale(),
-	})
+	simkit.WriteIndex(w, index)
 }
 
 func (s *Sim) serveBooks(w http.ResponseWriter, _ *http.Request) {

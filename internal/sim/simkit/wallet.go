@@ -29,9 +29,9 @@ const (
 	ResultBalanceShort = "balance_short"
 )
 
-// Index is the simulator's own page: what has been ordered, newest first, and the clock.
+// Index is the simulator's own page: what has been ordered of late, and the clock.
 type Index struct {
-	Orders  []Order
+	Orders  []Order   // as they are to be shown
 	Pending int       // notices not yet acknowledged
 	Now     time.Time // business time
 	Scale   int64
