@@ -519,6 +519,9 @@ func TestCallFaults(t *testing.T) {
 	if got := b.call("GET", byNumber("fault-4"), ""); !got.signed(b.pub) {
 		t.Error("a 200 lost its signature")
 	}
+	if got := b.call("POST", closing("fault-4"), closeBody); got.line != "204" || !got.signed(b.pub) {
+		t.Error("a 204 lost its signature")
+	}
 	set(simkit.FaultSettings{FailBeforePercent: 100})
 	if got := b.read(b.send(request{method: "POST", target: native, body: "{}", key: testKeys()[PlatformKey]})); got.line != "401 SIGN_ERROR" {
 		t.Errorf("a forger met a fault: %s", got.line)
