@@ -74,21 +74,30 @@ func OpenBooks(dir string, wall func() time.Time) (*Books, error) {
 // Do runs f with the books to itself. What f wrote takes effect, as one journal line, only when f returns nil.
 // f must not sign, send, or call Do.
 func (b *Books) Do(f func(tx *Tx) error) error {
-	b.mu.Lock()
-	tx := &Tx{books: b}
-	err := f(tx)
-	if err == nil {
-		err = b.commit(tx)
-	}
-	file, due := b.journal, b.journal != nil && b.wall().Sub(b.synced) >= syncEvery
-	if due {
-		b.synced = b.wall()
-	}
-	b.mu.Unlock()
-	if err != nil || !due {
+	toSync, err := b.do(f)
+	if err != nil || toSync == nil {
 		return err
 	}
-	return file.Sync() // outside the lock: it may take long
+	return toSync.Sync() // outside the lock: it may take long
+}
+
+// do returns the journal when it is due to be synced.
+func (b *Books) do(f func(tx *Tx) error) (*os.File, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	tx := &Tx{books: b}
+	if err := f(tx); err != nil {
+		return nil, err
+	}
+	if err := b.commit(tx); err != nil {
+		return nil, err
+	}
+	now := b.wall()
+	if b.journal == nil || len(tx.changes) == 0 || now.Sub(b.synced) < syncEvery {
+		return nil, nil
+	}
+	b.synced = now
+	return b.journal, nil
 }
 
 // Close syncs and closes the journal.

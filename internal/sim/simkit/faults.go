@@ -20,6 +20,7 @@ type FaultSettings struct {
 	RateLimitedPercent int   `json:"rate_limited_percent"` // a call is answered "too many requests" and has no effect
 	ProbeNoticePercent int   `json:"probe_notice_percent"` // a notice's try carries a signature that is wrong on purpose
 	ProbeAnswerPercent int   `json:"probe_answer_percent"` // an answer carries a signature that is wrong on purpose
+	UnsignedErrors     bool  `json:"unsigned_errors"`      // refusals that could be signed are not
 }
 
 const maxDelayMS = int64(24 * time.Hour / time.Millisecond)

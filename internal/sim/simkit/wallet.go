@@ -3,11 +3,12 @@ package simkit
 import (
 	"bytes"
 	"crypto/sha256"
-	_ "embed" // the page's template and style
+	_ "embed" // the pages' templates and style
 	"encoding/base64"
 	"fmt"
 	"html/template"
 	"net/http"
+	"time"
 )
 
 // Page is one state of the wallet, a phone-like card.
@@ -28,42 +29,59 @@ const (
 	ResultBalanceShort = "balance_short"
 )
 
+// Index is the simulator's own page: what has been ordered of late, and the clock.
+type Index struct {
+	Orders  []Order   // as they are to be shown
+	Pending int       // notices not yet acknowledged
+	Now     time.Time // business time
+	Scale   int64
+}
+
 //go:embed wallet.css
-var walletCSS string
+var pageCSS string
 
 //go:embed wallet.html
 var walletHTML string
 
+//go:embed index.html
+var indexHTML string
+
 var (
-	walletTemplate = template.Must(template.New("wallet").Funcs(template.FuncMap{
-		"yuan": Yuan, "css": func() template.CSS { return template.CSS(walletCSS) },
-	}).Parse(walletHTML))
-	walletPolicy = pagePolicy(walletCSS)
+	pageFuncs = template.FuncMap{
+		"yuan": Yuan,
+		"css":  func() template.CSS { return template.CSS(pageCSS) },
+		"time": func(t time.Time) string { return t.In(beijing).Format(time.DateTime) },
+	}
+	walletTemplate = template.Must(template.New("wallet").Funcs(pageFuncs).Parse(walletHTML))
+	indexTemplate  = template.Must(template.New("index").Funcs(pageFuncs).Parse(indexHTML))
+	pagePolicy     = policyFor(pageCSS)
+	beijing        = time.FixedZone("UTC+8", 8*60*60)
 )
 
-// WritePage answers with the page. It works without JavaScript and loads nothing.
-func WritePage(w http.ResponseWriter, status int, p Page) {
+// WritePage answers with the wallet's page. Like the index it works without JavaScript and loads nothing.
+func WritePage(w http.ResponseWriter, status int, p Page) { write(w, status, walletTemplate, p) }
+
+// WriteIndex answers with the index.
+func WriteIndex(w http.ResponseWriter, i Index) { write(w, http.StatusOK, indexTemplate, i) }
+
+func write(w http.ResponseWriter, status int, page *template.Template, data any) {
 	var body bytes.Buffer
-	if err := walletTemplate.Execute(&body, p); err != nil {
-		http.Error(w, "钱包页面暂时无法显示，请重试", http.StatusInternalServerError)
+	if err := page.Execute(&body, data); err != nil {
+		http.Error(w, "页面暂时无法显示，请重试", http.StatusInternalServerError)
 		return
 	}
-	setPageHeader(w.Header(), walletPolicy)
-	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes())
-}
-
-// setPageHeader sets what every page of the simulator carries.
-func setPageHeader(h http.Header, policy string) {
+	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", policy)
+	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body.Bytes()) // a failed write is the reader's hang-up
 }
 
-// pagePolicy allows the one inline style and forms to ourselves, and nothing else.
-func pagePolicy(css string) string {
+// policyFor allows the one inline style and forms to ourselves, and nothing else.
+func policyFor(css string) string {
 	sum := sha256.Sum256([]byte(css))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 		"'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
