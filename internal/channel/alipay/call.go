@@ -35,16 +35,11 @@ type reply struct {
 // call asks method about one of our numbers. The public parameters travel in the query and biz_content in the body,
 // both as utf-8 (opendocs, public parameters). The reply's signature held; every error is of kind Unknown.
 func (c *client) call(ctx context.Context, op, method, outTradeNo string) (reply, error) {
-	biz, err := json.Marshal(number{outTradeNo})
+	fields, err := c.signed(op, c.fields(method, c.env.Now()), number{outTradeNo})
 	if err != nil {
-		return reply{}, &channel.Error{Kind: channel.Unknown, Op: op, Code: "sign", Text: "the request could not be written", Cause: err}
+		return reply{}, err
 	}
-	fields := append(c.fields(method, c.env.Now()), strict.Pair{Name: "biz_content", Value: string(biz)})
-	fields, err = c.signed(fields)
-	if err != nil {
-		return reply{}, &channel.Error{Kind: channel.Unknown, Op: op, Code: "sign", Text: "the request could not be signed", Cause: err}
-	}
-	body := "biz_content=" + url.QueryEscape(string(biz))
+	body := "biz_content=" + url.QueryEscape(fields.Get("biz_content"))
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url(fields, "biz_content"), strings.NewReader(body))
 	if err != nil {
 		return reply{}, fail(op, channel.Unknown, "request", "the request could not be built")

@@ -65,20 +65,16 @@ func (c *client) Open(_ context.Context, a pay.Attempt) (pay.Shape, error) {
 	if p.quit {
 		o.QuitURL = a.ReturnURL
 	}
-	biz, err := json.Marshal(o)
-	if err != nil {
-		return pay.Shape{}, &channel.Error{Kind: channel.Unknown, Op: "open", Code: "sign", Text: "the request could not be written", Cause: err}
-	}
-	fields := append(c.fields(p.method, a.CreatedAt), strict.Pair{Name: "biz_content", Value: string(biz)})
+	fields := c.fields(p.method, a.CreatedAt)
 	if a.NotifyURL != "" {
 		fields = append(fields, strict.Pair{Name: "notify_url", Value: a.NotifyURL})
 	}
 	if a.ReturnURL != "" {
 		fields = append(fields, strict.Pair{Name: "return_url", Value: a.ReturnURL})
 	}
-	fields, err = c.signed(fields)
+	fields, err := c.signed("open", fields, o)
 	if err != nil {
-		return pay.Shape{}, &channel.Error{Kind: channel.Unknown, Op: "open", Code: "sign", Text: "the request could not be signed", Cause: err}
+		return pay.Shape{}, err
 	}
 	if p.form {
 		return pay.Shape{Kind: pay.ShapeForm, Text: c.form(fields), Until: a.ExpiresAt}, nil
@@ -101,12 +97,17 @@ func (c *client) fields(method string, at time.Time) strict.Form {
 	)
 }
 
-// signed sorts fields and adds their signature.
-func (c *client) signed(fields strict.Form) (strict.Form, error) {
+// signed adds biz as biz_content, sorts, and adds the signature.
+func (c *client) signed(op string, fields strict.Form, biz any) (strict.Form, error) {
+	content, err := json.Marshal(biz)
+	if err != nil {
+		return nil, &channel.Error{Kind: channel.Unknown, Op: op, Code: "sign", Text: "the request could not be written", Cause: err}
+	}
+	fields = append(fields, strict.Pair{Name: "biz_content", Value: string(content)})
 	sortFields(fields)
 	signature, err := sign(c.private, canonical(fields, inRequest))
 	if err != nil {
-		return nil, err
+		return nil, &channel.Error{Kind: channel.Unknown, Op: op, Code: "sign", Text: "the request could not be signed", Cause: err}
 	}
 	return append(fields, strict.Pair{Name: "sign", Value: signature}), nil
 }
