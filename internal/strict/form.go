@@ -48,18 +48,45 @@ func ParseForm(raw []byte) (Form, error) {
 	if fields > MaxFields {
 		return nil, ErrFormFields
 	}
-	form := make(Form, 0, fields)
-	for range fields {
+	var ends [MaxFields][2]int // of each name and value in text; one string holds them all
+	text := make([]byte, 0, len(raw))
+	for i := range fields {
 		var field []byte
 		field, raw, _ = bytes.Cut(raw, []byte{'&'})
-		pair, err := parsePair(field)
-		if err != nil {
+		name, value, found := bytes.Cut(field, []byte{'='})
+		switch {
+		case len(name) == 0:
+			return nil, ErrFormName
+		case !found:
+			return nil, ErrFormValue
+		}
+		var err error
+		if text, err = unescape(text, name); err != nil {
 			return nil, err
 		}
-		if form.has(pair.Name) {
+		ends[i][0] = len(text)
+		if text, err = unescape(text, value); err != nil {
+			return nil, err
+		}
+		ends[i][1] = len(text)
+	}
+	return split(string(text), ends[:fields])
+}
+
+// split cuts the decoded text into its pairs.
+func split(text string, ends [][2]int) (Form, error) {
+	form := make(Form, 0, len(ends))
+	start := 0
+	for _, end := range ends {
+		name, value := text[start:end[0]], text[end[0]:end[1]]
+		switch {
+		case !utf8.ValidString(name) || !utf8.ValidString(value):
+			return nil, ErrFormText
+		case form.has(name):
 			return nil, ErrFormDuplicate
 		}
-		form = append(form, pair)
+		form = append(form, Pair{name, value})
+		start = end[1]
 	}
 	return form, nil
 }
@@ -73,24 +100,8 @@ func (f Form) has(name string) bool {
 	return false
 }
 
-func parsePair(field []byte) (Pair, error) {
-	name, value, found := bytes.Cut(field, []byte{'='})
-	switch {
-	case len(name) == 0:
-		return Pair{}, ErrFormName
-	case !found:
-		return Pair{}, ErrFormValue
-	}
-	n, err := unescape(name)
-	if err != nil {
-		return Pair{}, err
-	}
-	v, err := unescape(value)
-	return Pair{n, v}, err
-}
-
-func unescape(raw []byte) (string, error) {
-	text := make([]byte, 0, len(raw))
+// unescape appends the decoded bytes of raw to text.
+func unescape(text, raw []byte) ([]byte, error) {
 	for i := 0; i < len(raw); i++ {
 		c := raw[i]
 		switch {
@@ -98,23 +109,23 @@ func unescape(raw []byte) (string, error) {
 			c = ' '
 		case c == '%':
 			if i+2 >= len(raw) {
-				return "", ErrFormEscape
+				return nil, ErrFormEscape
 			}
 			high, low := hexDigit(raw[i+1]), hexDigit(raw[i+2])
 			if high > 15 || low > 15 {
-				return "", ErrFormEscape
+				return nil, ErrFormEscape
 			}
 			c = high<<4 | low
 			i += 2
 		case c <= ' ' || c > '~' || c == ';':
-			return "", ErrFormByte
+			return nil, ErrFormByte
+		}
+		if c == 0 {
+			return nil, ErrFormText
 		}
 		text = append(text, c)
 	}
-	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
-		return "", ErrFormText
-	}
-	return string(text), nil
+	return text, nil
 }
 
 // hexDigit returns the value of c, or 255 when c is no hexadecimal digit.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"piaohao/internal/channel"
@@ -39,8 +38,10 @@ func (c *client) call(ctx context.Context, op, method, outTradeNo string) (reply
 	if err != nil {
 		return reply{}, err
 	}
-	body := "biz_content=" + url.QueryEscape(fields.Get("biz_content"))
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url(fields, "biz_content"), strings.NewReader(body))
+	var body strings.Builder
+	body.WriteString("biz_content=")
+	escape(&body, fields.Get("biz_content"))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url(fields, "biz_content"), strings.NewReader(body.String()))
 	if err != nil {
 		return reply{}, fail(op, channel.Unknown, "request", "the request could not be built")
 	}

@@ -152,7 +152,9 @@ func (harness) Unsigned(_ *testing.T, a channel.Answer) channel.Answer {
 	return wire(raw + "}")
 }
 
-func (harness) Notice(_ *testing.T, a pay.Attempt) channel.Inbound { return notice(alipayKey(), noticeFields(a)) }
+func (harness) Notice(_ *testing.T, a pay.Attempt) channel.Inbound {
+	return notice(alipayKey(), noticeFields(a))
+}
 
 // noticeFields are the fields of a real payment notice (spec.TradeNotice), with a's values.
 func noticeFields(a pay.Attempt) map[string]string {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"html"
-	"net/url"
 	"strings"
 	"time"
 	"unicode"
@@ -125,10 +124,24 @@ func (c *client) url(fields strict.Form, but string) string {
 		b.WriteByte(separator)
 		b.WriteString(fields[i].Name)
 		b.WriteByte('=')
-		b.WriteString(url.QueryEscape(fields[i].Value))
+		escape(&b, fields[i].Value)
 		separator = '&'
 	}
 	return b.String()
+}
+
+// escape writes s percent-encoded: everything but the unreserved characters of RFC 3986, a space as %20.
+func escape(b *strings.Builder, s string) {
+	const hex = "0123456789ABCDEF"
+	for i := range len(s) {
+		if c := s[i]; isNumberByte(c) || c == '.' || c == '~' {
+			b.WriteByte(c)
+		} else {
+			b.WriteByte('%')
+			b.WriteByte(hex[c>>4])
+			b.WriteByte(hex[c&15])
+		}
+	}
 }
 
 // form posts biz_content to the gateway with everything else in the query, charset above all: without it there the
