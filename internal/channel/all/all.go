@@ -4,9 +4,11 @@ package all
 import (
 	"piaohao/internal/channel"
 	"piaohao/internal/channel/alipay"
+	"piaohao/internal/channel/wechatv3"
 )
 
 // Drivers in the order in which methods are offered.
 var Drivers = []channel.Driver{
+	wechatv3.Driver,
 	alipay.Driver,
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -132,7 +133,7 @@ func build(t *testing.T, h Harness, p *platform, now time.Time) channel.Channel 
 	t.Helper()
 	return h.New(t, channel.Env{
 		Account: h.Account(), HTTP: &http.Client{Transport: p}, Now: func() time.Time { return now },
-		Random: rand.Reader,
+		Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
 	})
 }
 
