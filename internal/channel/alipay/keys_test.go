@@ -62,9 +62,13 @@ func TestVectorNotice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := c.Read(channel.Inbound{Body: []byte(wire.String())})
-	if err != nil || o.Amount != 10 || o.OutTradeNo != "20190815155618536-564-57" || o.State != "paid" {
-		t.Errorf("%+v, %v", o, err)
+	for name, body := range map[string]string{
+		"as sent": wire.String(), "A09 empty fields are not signed and count as absent": "refund_fee=&body=&" + wire.String(),
+	} {
+		o, err := c.Read(channel.Inbound{Body: []byte(body)})
+		if err != nil || o.Amount != 10 || o.OutTradeNo != "20190815155618536-564-57" || o.State != "paid" || o.Refunded != 0 {
+			t.Errorf("%s: %+v, %v", name, o, err)
+		}
 	}
 }
 
