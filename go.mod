@@ -1,3 +1,5 @@
 module piaohao
 
 go 1.26
+
+require github.com/danielgtaylor/huma/v2 v2.39.0 // indirect
