@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -131,3 +133,11 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p)
 }
+
+// NotFound answers whatever no route answers.
+func NotFound(w http.ResponseWriter, r *http.Request) {
+	WriteError(w, r, &gateway.Error{Code: gateway.CodeNotFound, Public: "There is nothing at this address."})
+}
+
+// Codes lists every public code, sorted.
+func Codes() []gateway.Code { return slices.Sorted(maps.Keys(meanings)) }
