@@ -196,6 +196,7 @@ func TestVerifyWebhook(t *testing.T) {
 		{"A05 empty secret", nil, "whsec_", "", 0, client.ErrSecret},
 		{"A05 short secret", nil, "whsec_AAAA", "", 0, client.ErrSecret},
 		{"A05 not base64", nil, "whsec_" + strings.Repeat("!", 32), "", 0, client.ErrSecret},
+		{"A05 line break", nil, vectorSecret + "\n", "", 0, client.ErrSecret},
 		{"A05 no prefix", nil, strings.TrimPrefix(vectorSecret, "whsec_"), "", 0, client.ErrSecret},
 		{"body changed", nil, "", strings.Replace(string(body), "pay_1", "pay_2", 1), 0, client.ErrSignature},
 		{"id changed", func(h http.Header) { h.Set("Webhook-Id", "evt_2") }, "", "", 0, client.ErrSignature},

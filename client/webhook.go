@@ -91,8 +91,8 @@ func SignTestPayload(secret, id string, now time.Time, body []byte) (http.Header
 
 func webhookKey(secret string) ([]byte, error) {
 	text, ok := strings.CutPrefix(secret, "whsec_")
-	key, err := base64.StdEncoding.Strict().DecodeString(text)
-	if !ok || err != nil || len(key) < 24 || len(key) > 64 {
+	key, err := base64.StdEncoding.DecodeString(text)
+	if !ok || err != nil || len(key) < 24 || len(key) > 64 || base64.StdEncoding.EncodeToString(key) != text {
 		return nil, ErrSecret
 	}
 	return key, nil

@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -44,8 +45,11 @@ func prefixes(texts ...string) []netip.Prefix {
 	return list
 }
 
-// ErrAddress is the answer to an endpoint that is not on the public internet.
-var ErrAddress = errors.New("webhook address is not a public one")
+// Why an endpoint is refused.
+var (
+	ErrAddress = errors.New("webhook address is not a public one")
+	ErrURL     = errors.New("unusable webhook URL")
+)
 
 // checkAddr is the guard: every address is held against it right before the connection is made.
 func checkAddr(ip netip.Addr, allowLoopback bool) error {
@@ -66,11 +70,11 @@ func checkAddr(ip netip.Addr, allowLoopback bool) error {
 
 // CheckURL reports whether raw may be an endpoint: https on a usual port of a public host, without user name or
 // fragment; with allowLoopback (test mode) also http and any port of this machine. Ask before saving one. A name is
-// not looked up here: what it resolves to is checked at each connection.
+// not looked up here: what it resolves to is checked at each connection. Errors: ErrURL, ErrAddress.
 func CheckURL(raw string, allowLoopback bool) error {
 	u, err := url.Parse(raw)
 	if err != nil || len(raw) > maxURL || u.Opaque != "" || u.User != nil || u.Fragment != "" {
-		return errors.New("webhook URL must look like https://shop.example.com/path")
+		return fmt.Errorf("%w: it must look like https://shop.example.com/path", ErrURL)
 	}
 	return checkParsed(u, allowLoopback)
 }
@@ -83,15 +87,15 @@ func checkParsed(u *url.URL, allowLoopback bool) error {
 	}
 	if local {
 		if u.Scheme != "http" && u.Scheme != "https" {
-			return errors.New("webhook URL must begin with http:// or https://")
+			return fmt.Errorf("%w: it must begin with http:// or https://", ErrURL)
 		}
 		return nil
 	}
 	if u.Scheme != "https" {
-		return errors.New("webhook URL must begin with https://")
+		return fmt.Errorf("%w: it must begin with https://", ErrURL)
 	}
 	if !slices.Contains(ports, u.Port()) {
-		return errors.New("webhook URL must use port 443, 4443, 8443 or 9443")
+		return fmt.Errorf("%w: it must use port 443, 4443, 8443 or 9443", ErrURL)
 	}
 	return nil
 }
@@ -110,14 +114,14 @@ func checkHost(host string, allowLoopback bool) (local bool, err error) {
 	}
 	for _, c := range []byte(name) {
 		if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_') {
-			return false, errors.New("webhook URL must name its host in ASCII letters (punycode for other scripts)")
+			return false, fmt.Errorf("%w: it must name its host in ASCII letters (punycode for other scripts)", ErrURL)
 		}
 	}
 	// A name without a dot means whatever the search domain makes of it; one that ends in a number ("127.1",
 	// "0x7f000001") is an address in disguise.
 	dot := strings.LastIndexByte(name, '.')
 	if dot < 1 || dot == len(name)-1 || name[dot+1] >= '0' && name[dot+1] <= '9' {
-		return false, errors.New("webhook URL must name a whole public host, as in shop.example.com")
+		return false, fmt.Errorf("%w: it must name a whole public host, as in shop.example.com", ErrURL)
 	}
 	return false, nil
 }
@@ -126,16 +130,7 @@ func checkHost(host string, allowLoopback bool) (local bool, err error) {
 // connection is made; no proxy of the environment and no DNS search domain is followed. A RoundTripper follows no
 // redirects by nature.
 func NewTransport(allowLoopback bool) http.RoundTripper {
-	dialer := &net.Dialer{
-		Timeout: dialTimeout,
-		Control: func(_, address string, _ syscall.RawConn) error {
-			to, err := netip.ParseAddrPort(address)
-			if err != nil {
-				return ErrAddress
-			}
-			return checkAddr(to.Addr(), allowLoopback)
-		},
-	}
+	dialer := newDialer(allowLoopback)
 	return &guard{allowLoopback: allowLoopback, next: &http.Transport{
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			return dialer.DialContext(ctx, network, rooted(address))
@@ -147,6 +142,21 @@ func NewTransport(allowLoopback bool) http.RoundTripper {
 		MaxIdleConnsPerHost:    maxIdlePerHost,
 		MaxResponseHeaderBytes: maxResponseHeader,
 	}}
+}
+
+// newDialer refuses an address after its name was resolved and before anything is sent to it, so a name that
+// changes its mind between a check and a connection gains nothing.
+func newDialer(allowLoopback bool) *net.Dialer {
+	return &net.Dialer{
+		Timeout: dialTimeout,
+		Control: func(_, address string, _ syscall.RawConn) error {
+			to, err := netip.ParseAddrPort(address)
+			if err != nil {
+				return ErrAddress
+			}
+			return checkAddr(to.Addr(), allowLoopback)
+		},
+	}
 }
 
 // rooted ends a host name with the root's dot, so that no search domain is tried.

@@ -34,8 +34,11 @@ func CheckSecret(s secret.Text) error {
 
 func signingKey(s secret.Text) ([]byte, error) {
 	text, ok := strings.CutPrefix(s.Reveal(), "whsec_")
-	key, err := base64.StdEncoding.Strict().DecodeString(text)
+	key, err := base64.StdEncoding.DecodeString(text)
 	if !ok || err != nil || len(key) < minKey || len(key) > maxKey || s.Reveal() == exampleSecret {
+		return nil, ErrSecret
+	}
+	if base64.StdEncoding.EncodeToString(key) != text { // the decoder skips line breaks and loose bits
 		return nil, ErrSecret
 	}
 	return key, nil
