@@ -1,11 +1,14 @@
 package api_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -114,7 +117,7 @@ func payment() view.Payment {
 
 func handler(t *testing.T, f *fake, log io.Writer) http.Handler {
 	t.Helper()
-	h, err := api.New(api.Config{Gateway: f, PublicURL: "https://pay.example.com"})
+	h, err := api.New(api.Config{Gateway: f, PublicURL: "https://pay.example.com", Methods: []string{"wechat", "alipay"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -513,6 +516,44 @@ func TestHostHasNoEffect(t *testing.T) {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
 		wantProblem(t, w, 401, "unauthorized", "") // A06: no host is trusted without a key
+	}
+}
+
+// A55 over a real connection: a body that never ends, and one that stalls.
+func TestSlowBody(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Config = httpx.NewServer(handler(t, &fake{}, io.Discard), slog.New(slog.DiscardHandler))
+	srv.Config.ReadTimeout = 50 * time.Millisecond // the real one is 10 s
+	srv.Start()
+	defer srv.Close()
+	for _, row := range []struct {
+		name, length, body string
+		status             int
+	}{
+		{"A55 stalled", "50", `{"order_no"`, 408},
+		{"A55 endless", "", strings.Repeat(" ", 65<<10), 413},
+	} {
+		conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		framing := "Transfer-Encoding: chunked"
+		if row.length != "" {
+			framing = "Content-Length: " + row.length
+		} else {
+			row.body = fmt.Sprintf("%x\r\n%s\r\n", len(row.body), row.body)
+		}
+		fmt.Fprintf(conn, "POST /v1/payments HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n%s\r\n\r\n%s", keyA, framing, row.body)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", row.name, err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != row.status || !resp.Close {
+			t.Errorf("%s: %d, close %v", row.name, resp.StatusCode, resp.Close)
+		}
 	}
 }
 
