@@ -27,6 +27,7 @@ type fake struct {
 	mu      sync.Mutex
 	created []gateway.CreateInput
 	looked  int // lookups that reached the gateway
+	keys    int // keys that it was asked about
 	err     error
 	closing bool
 }
@@ -38,6 +39,9 @@ const (
 )
 
 func (f *fake) Authenticate(_ context.Context, key string) (string, error) {
+	f.mu.Lock()
+	f.keys++
+	f.mu.Unlock()
 	switch key {
 	case keyA:
 		return "shopA", nil
@@ -352,27 +356,31 @@ func TestRequestForm(t *testing.T) {
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
-		name string
-		auth []string
-		path string
-		code string // "" = let through
+		name  string
+		auth  []string
+		path  string
+		code  string // "" = let through
+		asked int
 	}{
-		{"known", []string{"Bearer " + keyA}, "", ""},
-		{"scheme in lower case", []string{"bearer " + keyA}, "", ""},
-		{"none", nil, "", "unauthorized"},
-		{"empty", []string{""}, "", "unauthorized"},
-		{"unknown", []string{"Bearer sk_test_x"}, "", "unauthorized"},
-		{"live key here", []string{"Bearer sk_live_x"}, "", "wrong_mode"},
-		{"no prefix", []string{"Bearer shopA"}, "", "unauthorized"},
-		{"basic", []string{"Basic " + keyA}, "", "unauthorized"},
-		{"twice", []string{"Bearer " + keyA, "Bearer " + keyB}, "", "unauthorized"},
-		{"in the query", nil, "?key=" + keyA, "unauthorized"},
-		{"10 KiB", []string{"Bearer sk_test_" + strings.Repeat("a", 10<<10)}, "", "unauthorized"},
+		{"known", []string{"Bearer " + keyA}, "", "", 1},
+		{"scheme in lower case", []string{"bearer " + keyA}, "", "", 1},
+		{"none", nil, "", "unauthorized", 0},
+		{"empty", []string{""}, "", "unauthorized", 0},
+		{"unknown", []string{"Bearer sk_test_x"}, "", "unauthorized", 1},
+		{"live key here", []string{"Bearer sk_live_x"}, "", "wrong_mode", 1},
+		{"no prefix", []string{"Bearer shopA"}, "", "unauthorized", 0},
+		{"basic", []string{"Basic " + keyA}, "", "unauthorized", 0},
+		{"twice", []string{"Bearer " + keyA, "Bearer " + keyB}, "", "unauthorized", 0},
+		{"in the query", nil, "?key=" + keyA, "unauthorized", 0},
+		{"10 KiB", []string{"Bearer sk_test_" + strings.Repeat("a", 10<<10)}, "", "unauthorized", 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			h := handler(t, &fake{}, io.Discard)
-			w := do(h, call{"GET", "/v1/payments/" + idA + row.path, "", "", http.Header{"Authorization": row.auth}})
+			f := &fake{}
+			w := do(handler(t, f, io.Discard), call{"GET", "/v1/payments/" + idA + row.path, "", "", http.Header{"Authorization": row.auth}})
+			if f.keys != row.asked {
+				t.Errorf("the gateway was asked about %d keys", f.keys)
+			}
 			if row.code == "" {
 				if w.Code != 200 {
 					t.Fatalf("%d %s", w.Code, w.Body)
