@@ -14,6 +14,7 @@ import (
 	"piaohao/internal/gateway"
 	"piaohao/internal/pay"
 	"piaohao/internal/web/cashier"
+	"piaohao/internal/web/httpx"
 )
 
 const (
@@ -173,8 +174,7 @@ func serve(h http.Handler, q request) *http.Response {
 		r.Header.Set(name, value)
 	}
 	w := httptest.NewRecorder()
-	w.Header().Set("Request-Id", "req_42")
-	h.ServeHTTP(w, r)
+	httpx.RequestID(h).ServeHTTP(w, r)
 	return w.Result()
 }
 

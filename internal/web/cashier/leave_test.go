@@ -33,7 +33,7 @@ func TestGo(t *testing.T) {
 		{name: "platform away", err: &gateway.Error{Code: gateway.CodePlatformBusy}, code: 503, says: "暂时连不上支付平台"},
 		{name: "not offered", err: &gateway.Error{Code: gateway.CodeMethodUnavailable}, code: 400, says: "这种方式暂不可用"},
 		{name: "too many tries", err: &gateway.Error{Code: gateway.CodeTooManyAttempts}, code: 409, says: "尝试次数太多"},
-		{name: "broken", err: errors.New("secret detail"), code: 500, says: "req_42"},
+		{name: "broken", err: errors.New("secret detail"), code: 500, says: "<dt>咨询时请提供编号</dt><dd>req_"},
 		{name: "A95 unknown token", path: "/payment/go/" + absent + "/alipay", code: 404, says: "没有找到这个页面"},
 		{name: "A99 method of another shape", path: "/payment/go/" + token + "/..%2fx", code: 404, says: "没有找到这个页面"},
 	} {

@@ -131,7 +131,9 @@ func (h *cashier) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would hold the stream back
 	out := http.NewResponseController(w)
-	_ = out.SetWriteDeadline(time.Time{}) // a writer without deadlines needs none cleared
+	// The server's deadlines would cut the stream; a writer without them needs none cleared.
+	_ = out.SetWriteDeadline(time.Time{})
+	_ = out.SetReadDeadline(time.Time{})
 	fmt.Fprintf(w, "retry: %d\n", reconnectAfterMS)
 	h.stream(w, r, out, p, changed)
 }
@@ -165,7 +167,7 @@ func (h *cashier) stream(w http.ResponseWriter, r *http.Request, out *http.Respo
 		}
 		var err error
 		if p, err = h.watch(r, r.PathValue("token")); err != nil {
-			h.logError(w, r, err)
+			h.logError(r, err)
 			return
 		}
 	}
@@ -176,7 +178,7 @@ func (h *cashier) noPulse(w http.ResponseWriter, r *http.Request, err error) {
 		h.notFound(w, r)
 		return
 	}
-	h.logError(w, r, err)
+	h.logError(r, err)
 	http.Error(w, "try again", http.StatusServiceUnavailable)
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"piaohao/internal/gateway"
 	"piaohao/internal/web/cashier"
+	"piaohao/internal/web/httpx"
 )
 
 // stream is a live connection inside a synctest bubble.
@@ -20,7 +21,7 @@ type stream struct {
 	text   strings.Builder
 	header http.Header
 	status int
-	cut    time.Time // the write deadline; a server sets one
+	cut    [2]time.Time // write and read deadline; a server sets them
 	ended  chan struct{}
 }
 
@@ -28,7 +29,11 @@ func (s *stream) Header() http.Header { return s.header }
 func (s *stream) WriteHeader(c int)   { s.status = c }
 func (s *stream) Flush()              {}
 func (s *stream) SetWriteDeadline(t time.Time) error {
-	s.cut = t
+	s.cut[0] = t
+	return nil
+}
+func (s *stream) SetReadDeadline(t time.Time) error {
+	s.cut[1] = t
 	return nil
 }
 
@@ -61,7 +66,7 @@ func pass(d time.Duration) {
 
 func connect(h http.Handler) (s *stream, hangUp func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	s = &stream{header: http.Header{}, cut: now, ended: make(chan struct{})}
+	s = &stream{header: http.Header{}, cut: [2]time.Time{now, now}, ended: make(chan struct{})}
 	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/payment/events/"+token, nil)
 	go func() {
 		defer close(s.ended)
@@ -83,8 +88,8 @@ func TestStream(t *testing.T) {
 			if got := s.messages(); len(got) != 1 || got[0] != first {
 				t.Fatalf("at once: %q", got)
 			}
-			if !s.cut.IsZero() {
-				t.Error("the server's write deadline will cut the stream")
+			if s.cut != [2]time.Time{} {
+				t.Error("the server's deadlines will cut the stream")
 			}
 			pass(15 * time.Second)
 			if got := s.messages(); len(got) != 2 {
@@ -215,11 +220,14 @@ func TestA96Polls(t *testing.T) {
 	}
 }
 
-// A real connection: no message may wait in a buffer.
+// A real connection: no message waits in a buffer, and the server's deadlines do not cut it.
 func TestStreamOverTheWire(t *testing.T) {
 	t.Parallel()
 	f := newFake(gateway.PhaseScan)
-	s := httptest.NewServer(cashier.New(config(f)))
+	s := httptest.NewUnstartedServer(nil)
+	s.Config = httpx.NewServer(cashier.New(config(f)), config(f).Log)
+	s.Config.ReadTimeout, s.Config.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
+	s.Start()
 	defer s.Close()
 	res, err := http.Get(s.URL + "/payment/events/" + token)
 	if err != nil {
@@ -230,6 +238,7 @@ func TestStreamOverTheWire(t *testing.T) {
 	if n, err := res.Body.Read(buffer); err != nil || !strings.Contains(string(buffer[:n]), `"version":7`) {
 		t.Fatalf("first message %q: %v", buffer[:n], err)
 	}
+	<-time.After(150 * time.Millisecond) // past the deadlines that would cut it
 	f.set(8, true)
 	f.changed <- struct{}{}
 	if n, _ := res.Body.Read(buffer); !strings.Contains(string(buffer[:n]), `"version":8,"ended":true`) {

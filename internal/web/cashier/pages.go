@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"piaohao/internal/gateway"
+	"piaohao/internal/web/httpx"
 )
 
 // Limits of what a browser may send.
@@ -38,7 +39,7 @@ func (h *cashier) success(w http.ResponseWriter, r *http.Request) {
 	token := r.PathValue("token")
 	if r.Method == http.MethodGet && validToken(token) {
 		if err := h.Gateway.Arrived(r.Context(), token); err != nil && codeOf(err) != gateway.CodeNotFound {
-			h.logError(w, r, err)
+			h.logError(r, err)
 		}
 	}
 	page, ok := h.load(w, r)
@@ -65,7 +66,7 @@ func (h *cashier) returned(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if codeOf(err) != gateway.CodeNotFound {
-			h.logError(w, r, err)
+			h.logError(r, err)
 		}
 	}
 	h.render(w, r, http.StatusOK, screen{Name: "note", Key: "arrived"})
@@ -174,28 +175,27 @@ func (h *cashier) notFound(w http.ResponseWriter, r *http.Request) {
 
 // fail says what happened to the money, what to do, and a number to quote; retry is our own path or "".
 func (h *cashier) fail(w http.ResponseWriter, r *http.Request, err error, retry string) {
-	h.logError(w, r, err)
-	status, key := http.StatusInternalServerError, "wrong"
-	switch codeOf(err) {
-	case gateway.CodePlatformBusy, gateway.CodeBusy:
-		status, key = http.StatusServiceUnavailable, "busy"
-	case gateway.CodeMethodUnavailable:
-		status, key = http.StatusBadRequest, "unavailable"
-	case gateway.CodeTooManyAttempts:
-		status, key = http.StatusConflict, "toomany"
-	case gateway.CodeRateLimited:
-		status, key = http.StatusTooManyRequests, "busy"
+	h.logError(r, err)
+	key, known := failures[codeOf(err)]
+	if !known {
+		key = "wrong"
 	}
-	h.render(w, r, status, screen{Name: "note", Key: key, Retry: retry, Quote: w.Header().Get(requestID)})
+	h.render(w, r, httpx.Status(codeOf(err)), screen{Name: "note", Key: key, Retry: retry, Quote: httpx.RequestIDOf(r.Context())})
 }
 
-// requestID is the header that httpx sets on every answer; it is the number to quote.
-const requestID = "Request-Id"
+// failures are the texts of what a payer can do something about.
+var failures = map[gateway.Code]string{
+	gateway.CodePlatformBusy:      "busy",
+	gateway.CodeBusy:              "busy",
+	gateway.CodeRateLimited:       "busy",
+	gateway.CodeMethodUnavailable: "unavailable",
+	gateway.CodeTooManyAttempts:   "toomany",
+}
 
 // logError names the route, never the path: the path holds the token.
-func (h *cashier) logError(w http.ResponseWriter, r *http.Request, err error) {
+func (h *cashier) logError(r *http.Request, err error) {
 	h.Log.ErrorContext(r.Context(), "payer's page failed",
-		"route", r.Pattern, "request_id", w.Header().Get(requestID), "err", err, "cause", errors.Unwrap(err))
+		"route", r.Pattern, "request_id", httpx.RequestIDOf(r.Context()), "err", err, "cause", errors.Unwrap(err))
 }
 
 // redirect answers 303 to a path of ours and carries a chosen language on.

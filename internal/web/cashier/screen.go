@@ -99,7 +99,7 @@ func (h *cashier) render(w http.ResponseWriter, r *http.Request, status int, s s
 	}
 	var body bytes.Buffer
 	if err := page.Execute(&body, s); err != nil {
-		h.logError(w, r, err)
+		h.logError(r, err)
 		noStore(w)
 		http.Error(w, "500", http.StatusInternalServerError)
 		return
