@@ -184,7 +184,7 @@ func TestAttackNamesAreFound(t *testing.T) {
 func TestA65Race(t *testing.T)      {}
 func TestNotice_A32(t *testing.T)   {}
 func TestSHA256(t *testing.T)       {}
-func helperA66(t *testing.T)        {}
+func helper_A66(t *testing.T)        {}
 
 var names = []string{"A21 one fen short", "A27, A38 told late", "A22", "see A24 above", "A1000 things"} // A25 no name
 `),
