@@ -73,7 +73,7 @@ func (db *DB) load(ctx context.Context, query string, args ...any) (pay.Payment,
 	if err == nil && p.ID == "" {
 		return pay.Payment{}, ErrNotFound
 	}
-	if err == nil && hasRefunds {
+	if err == nil && bool(hasRefunds) {
 		err = db.read(ctx, stmt{text: selectRefunds, args: []any{p.ID}, row: func(scan scan) error {
 			var r pay.Refund
 			err := scan(refundDest(&r)...)

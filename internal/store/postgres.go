@@ -98,7 +98,11 @@ func (p *pg) write(ctx context.Context, batch ...stmt) error {
 			b.Queue(s.text, s.args...)
 		}
 		results := conn.SendBatch(ctx, &b)
-		defer func() { err = errors.Join(err, results.Close()) }() // Close reads the commit
+		defer func() {
+			if closing := results.Close(); err == nil { // Close reads the commit
+				err = closing
+			}
+		}()
 		for _, s := range batch {
 			if err := s.take(results); err != nil {
 				return err

@@ -44,7 +44,7 @@ const (
 func (db *DB) NumberEvents(ctx context.Context) (int, error) {
 	var waiting flag
 	err := db.found(ctx, unnumbered, nil, &waiting)
-	if err != nil || !waiting {
+	if err != nil || !bool(waiting) {
 		return 0, err
 	}
 	var hit int64
