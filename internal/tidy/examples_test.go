@@ -53,6 +53,7 @@ var examples = []struct {
 	{"only pay knows its states", "a refund's", "internal/view/a.go", "package view\n\nimport \"piaohao/internal/pay\"\n\nvar _ = pay.RefundAbnormal", "pay.RefundAbnormal"},
 	{"only pay knows its states", "a channel translates", "internal/channel/alipay/a.go", "package alipay\n\nimport \"piaohao/internal/pay\"\n\nvar _ = map[string]pay.RefundStatus{\"S\": pay.RefundSucceeded}", ""},
 	{"only pay knows its states", "a channel compares", "internal/channel/alipay/a.go", "package alipay\n\nimport \"piaohao/internal/pay\"\n\nvar _ = s == pay.RefundSucceeded", "internal/channel/alipay/a.go:5: pay.RefundSucceeded"},
+	{"only pay knows its states", "a channel compares, the other way round", "internal/channel/alipay/a.go", "package alipay\n\nimport \"piaohao/internal/pay\"\n\nvar _ = pay.RefundSucceeded != s", "internal/channel/alipay/a.go:5: pay.RefundSucceeded"},
 	{"only pay knows its states", "a channel switches", "internal/channel/alipay/a.go", "package alipay\n\nimport \"piaohao/internal/pay\"\n\nfunc f() {\n\tswitch s {\n\tcase pay.RefundFailed:\n\t}\n}", "internal/channel/alipay/a.go:7: pay.RefundFailed"},
 	{"only pay knows its states", "the type and the events", "internal/store/a.go", "package store\n\nimport \"piaohao/internal/pay\"\n\nvar _ = pay.PaymentStatus(text)", ""},
 
