@@ -8,6 +8,8 @@
 //	GET  /sim/books         all orders
 //	GET, POST /sim/faults   simkit.FaultSettings; a POST replaces all of them
 //	GET, POST /sim/clock    POST {"advance":"15m"} and/or {"scale":60}
+//
+// A platform may add its own under /sim/<its name>/.
 package all
 
 import (
