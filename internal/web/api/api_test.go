@@ -232,6 +232,8 @@ func TestCreateRefuses(t *testing.T) {
 		keys[string(rune('a'+i))] = ""
 	}
 	many, _ := json.Marshal(keys)
+	f := &fake{}
+	h := handler(t, f, io.Discard)
 	for _, row := range []struct{ name, body, param string }{
 		{"A29 amount exponent", with("amount", "1e2"), ""},
 		{"A29 amount with fraction", with("amount", "100.0"), ""},
@@ -292,10 +294,7 @@ func TestCreateRefuses(t *testing.T) {
 		{"metadata null value", with("metadata", `{"a":null}`), ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			t.Parallel()
-			f := &fake{}
-			w := do(handler(t, f, io.Discard), call{"POST", "/v1/payments", keyA, row.body, nil})
-			wantProblem(t, w, 400, "invalid_request", row.param)
+			wantProblem(t, do(h, call{"POST", "/v1/payments", keyA, row.body, nil}), 400, "invalid_request", row.param)
 			if len(f.created) != 0 {
 				t.Error("reached the gateway")
 			}
@@ -310,6 +309,8 @@ func TestRequestForm(t *testing.T) {
 	for i := range 101 {
 		many["X-"+strings.Repeat("a", i+1)] = []string{""}
 	}
+	f := &fake{}
+	h := handler(t, f, io.Discard)
 	for _, row := range []struct {
 		name   string
 		call   call
@@ -338,16 +339,14 @@ func TestRequestForm(t *testing.T) {
 		{"A101 backup", call{"GET", "/v1/openapi.json.bak", "", "", nil}, 404, "not_found"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			t.Parallel()
-			f := &fake{}
-			w := do(handler(t, f, io.Discard), row.call)
+			w := do(h, row.call)
 			wantProblem(t, w, row.status, row.code, map[string]string{"create with a query": "amount"}[row.name])
 			if f.looked+len(f.created) != 0 {
 				t.Error("reached the gateway")
 			}
 		})
 	}
-	w := do(handler(t, &fake{}, io.Discard), call{"PUT", "/v1/payments", keyA, "", nil})
+	w := do(h, call{"PUT", "/v1/payments", keyA, "", nil})
 	if got := w.Header().Get("Allow"); got != "GET, HEAD, POST" {
 		t.Errorf("Allow: %q", got)
 	}
@@ -400,6 +399,7 @@ func TestKeys(t *testing.T) {
 
 func TestFind(t *testing.T) {
 	t.Parallel()
+	h := handler(t, &fake{}, io.Discard)
 	for _, row := range []struct {
 		query, param string
 		status       int
@@ -423,8 +423,7 @@ func TestFind(t *testing.T) {
 		{"?ORDER_NO=o-1", "ORDER_NO", 400},
 	} {
 		t.Run(row.query, func(t *testing.T) {
-			t.Parallel()
-			w := do(handler(t, &fake{}, io.Discard), call{"GET", "/v1/payments" + row.query, keyA, "", nil})
+			w := do(h, call{"GET", "/v1/payments" + row.query, keyA, "", nil})
 			switch row.status {
 			case 200:
 				if w.Code != 200 || !strings.Contains(w.Body.String(), idA) {
