@@ -132,7 +132,7 @@ func (n *Node) seed(ctx context.Context, accounts []gateway.Account) error {
 	}
 	for _, s := range []struct{ id, name, key, webhook, secret string }{
 		{defaultShop, "默认商户", n.keys.Default, n.config.WebhookURL, n.config.WebhookSecret.Reveal()},
-		{demoShop, "示例书店", n.keys.Demo, n.demoURL() + "/webhook", n.keys.DemoWebhook},
+		{demoShop, "半亩书茶", n.keys.Demo, n.demoURL() + "/webhook", n.keys.DemoWebhook},
 	} {
 		if err := n.seedShop(ctx, s.id, s.name, s.key, s.webhook, s.secret); err != nil {
 			return err
