@@ -198,6 +198,17 @@ func TestArrivalAsksOnce(t *testing.T) {
 	}
 }
 
+func TestLivePagesKeepThePaymentWatched(t *testing.T) {
+	t.Parallel()
+	for p, want := range map[gateway.Phase]int{gateway.PhaseScan: 1, gateway.PhaseConfirming: 1, gateway.PhasePaid: 0, gateway.PhaseExpired: 0} {
+		f := newFake(p)
+		do(t, f, request{path: home(p)})
+		if n := f.count("Watching"); n != want {
+			t.Errorf("%s: %d, want %d", p, n, want)
+		}
+	}
+}
+
 func TestHeadHasNoEffect(t *testing.T) {
 	t.Parallel()
 	f := newFake(gateway.PhaseScan)
