@@ -30,7 +30,8 @@ type Gateway interface {
 // Config is what New is handed.
 type Config struct {
 	Gateway   Gateway
-	PublicURL string // origin that shops call, for the document
+	PublicURL string   // origin that shops call, for the document
+	Methods   []string // what this gateway offers, for the document
 }
 
 const documentPath = "/v1/openapi.json"
@@ -43,7 +44,7 @@ func New(c Config) (http.Handler, error) {
 	s := &server{gateway: c.Gateway}
 	rest.UseMiddleware(s.authenticate, readBody)
 	s.register(rest)
-	document(rest.OpenAPI())
+	document(rest.OpenAPI(), c.Methods)
 	text, err := json.Marshal(rest.OpenAPI())
 	if err != nil {
 		return nil, err

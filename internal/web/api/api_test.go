@@ -1,11 +1,14 @@
 package api_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -24,6 +27,7 @@ type fake struct {
 	mu      sync.Mutex
 	created []gateway.CreateInput
 	looked  int // lookups that reached the gateway
+	keys    int // keys that it was asked about
 	err     error
 	closing bool
 }
@@ -35,6 +39,9 @@ const (
 )
 
 func (f *fake) Authenticate(_ context.Context, key string) (string, error) {
+	f.mu.Lock()
+	f.keys++
+	f.mu.Unlock()
 	switch key {
 	case keyA:
 		return "shopA", nil
@@ -114,7 +121,7 @@ func payment() view.Payment {
 
 func handler(t *testing.T, f *fake, log io.Writer) http.Handler {
 	t.Helper()
-	h, err := api.New(api.Config{Gateway: f, PublicURL: "https://pay.example.com"})
+	h, err := api.New(api.Config{Gateway: f, PublicURL: "https://pay.example.com", Methods: []string{"wechat", "alipay"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,6 +232,8 @@ func TestCreateRefuses(t *testing.T) {
 		keys[string(rune('a'+i))] = ""
 	}
 	many, _ := json.Marshal(keys)
+	f := &fake{}
+	h := handler(t, f, io.Discard)
 	for _, row := range []struct{ name, body, param string }{
 		{"A29 amount exponent", with("amount", "1e2"), ""},
 		{"A29 amount with fraction", with("amount", "100.0"), ""},
@@ -285,10 +294,7 @@ func TestCreateRefuses(t *testing.T) {
 		{"metadata null value", with("metadata", `{"a":null}`), ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			t.Parallel()
-			f := &fake{}
-			w := do(handler(t, f, io.Discard), call{"POST", "/v1/payments", keyA, row.body, nil})
-			wantProblem(t, w, 400, "invalid_request", row.param)
+			wantProblem(t, do(h, call{"POST", "/v1/payments", keyA, row.body, nil}), 400, "invalid_request", row.param)
 			if len(f.created) != 0 {
 				t.Error("reached the gateway")
 			}
@@ -303,6 +309,8 @@ func TestRequestForm(t *testing.T) {
 	for i := range 101 {
 		many["X-"+strings.Repeat("a", i+1)] = []string{""}
 	}
+	f := &fake{}
+	h := handler(t, f, io.Discard)
 	for _, row := range []struct {
 		name   string
 		call   call
@@ -331,16 +339,14 @@ func TestRequestForm(t *testing.T) {
 		{"A101 backup", call{"GET", "/v1/openapi.json.bak", "", "", nil}, 404, "not_found"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			t.Parallel()
-			f := &fake{}
-			w := do(handler(t, f, io.Discard), row.call)
+			w := do(h, row.call)
 			wantProblem(t, w, row.status, row.code, map[string]string{"create with a query": "amount"}[row.name])
 			if f.looked+len(f.created) != 0 {
 				t.Error("reached the gateway")
 			}
 		})
 	}
-	w := do(handler(t, &fake{}, io.Discard), call{"PUT", "/v1/payments", keyA, "", nil})
+	w := do(h, call{"PUT", "/v1/payments", keyA, "", nil})
 	if got := w.Header().Get("Allow"); got != "GET, HEAD, POST" {
 		t.Errorf("Allow: %q", got)
 	}
@@ -349,27 +355,31 @@ func TestRequestForm(t *testing.T) {
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
-		name string
-		auth []string
-		path string
-		code string // "" = let through
+		name  string
+		auth  []string
+		path  string
+		code  string // "" = let through
+		asked int
 	}{
-		{"known", []string{"Bearer " + keyA}, "", ""},
-		{"scheme in lower case", []string{"bearer " + keyA}, "", ""},
-		{"none", nil, "", "unauthorized"},
-		{"empty", []string{""}, "", "unauthorized"},
-		{"unknown", []string{"Bearer sk_test_x"}, "", "unauthorized"},
-		{"live key here", []string{"Bearer sk_live_x"}, "", "wrong_mode"},
-		{"no prefix", []string{"Bearer shopA"}, "", "unauthorized"},
-		{"basic", []string{"Basic " + keyA}, "", "unauthorized"},
-		{"twice", []string{"Bearer " + keyA, "Bearer " + keyB}, "", "unauthorized"},
-		{"in the query", nil, "?key=" + keyA, "unauthorized"},
-		{"10 KiB", []string{"Bearer sk_test_" + strings.Repeat("a", 10<<10)}, "", "unauthorized"},
+		{"known", []string{"Bearer " + keyA}, "", "", 1},
+		{"scheme in lower case", []string{"bearer " + keyA}, "", "", 1},
+		{"none", nil, "", "unauthorized", 0},
+		{"empty", []string{""}, "", "unauthorized", 0},
+		{"unknown", []string{"Bearer sk_test_x"}, "", "unauthorized", 1},
+		{"live key here", []string{"Bearer sk_live_x"}, "", "wrong_mode", 1},
+		{"no prefix", []string{"Bearer shopA"}, "", "unauthorized", 0},
+		{"basic", []string{"Basic " + keyA}, "", "unauthorized", 0},
+		{"twice", []string{"Bearer " + keyA, "Bearer " + keyB}, "", "unauthorized", 0},
+		{"in the query", nil, "?key=" + keyA, "unauthorized", 0},
+		{"10 KiB", []string{"Bearer sk_test_" + strings.Repeat("a", 10<<10)}, "", "unauthorized", 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			h := handler(t, &fake{}, io.Discard)
-			w := do(h, call{"GET", "/v1/payments/" + idA + row.path, "", "", http.Header{"Authorization": row.auth}})
+			f := &fake{}
+			w := do(handler(t, f, io.Discard), call{"GET", "/v1/payments/" + idA + row.path, "", "", http.Header{"Authorization": row.auth}})
+			if f.keys != row.asked {
+				t.Errorf("the gateway was asked about %d keys", f.keys)
+			}
 			if row.code == "" {
 				if w.Code != 200 {
 					t.Fatalf("%d %s", w.Code, w.Body)
@@ -389,6 +399,7 @@ func TestKeys(t *testing.T) {
 
 func TestFind(t *testing.T) {
 	t.Parallel()
+	h := handler(t, &fake{}, io.Discard)
 	for _, row := range []struct {
 		query, param string
 		status       int
@@ -412,8 +423,7 @@ func TestFind(t *testing.T) {
 		{"?ORDER_NO=o-1", "ORDER_NO", 400},
 	} {
 		t.Run(row.query, func(t *testing.T) {
-			t.Parallel()
-			w := do(handler(t, &fake{}, io.Discard), call{"GET", "/v1/payments" + row.query, keyA, "", nil})
+			w := do(h, call{"GET", "/v1/payments" + row.query, keyA, "", nil})
 			switch row.status {
 			case 200:
 				if w.Code != 200 || !strings.Contains(w.Body.String(), idA) {
@@ -428,8 +438,8 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// A95 another shop's id, an unknown id and a malformed one are the same 404, but for the request id.
-func TestNotFoundIsOne(t *testing.T) {
+// Another shop's id, an unknown id and a malformed one are the same 404, but for the request id.
+func TestA95NotFoundIsOne(t *testing.T) {
 	t.Parallel()
 	h := handler(t, &fake{}, io.Discard)
 	var bodies []string
@@ -488,36 +498,74 @@ func TestGatewayErrors(t *testing.T) {
 	}
 }
 
-// A06, A97: nothing in an answer follows the Host or X-Forwarded-* headers of the request.
+// Nothing in an answer follows the Host or X-Forwarded-* headers of the request, and no host is trusted without a key.
 func TestHostHasNoEffect(t *testing.T) {
 	t.Parallel()
 	h := handler(t, &fake{}, io.Discard)
-	var bodies []string
-	for _, host := range []string{"pay.example.com", "localhost", "127.0.0.1", "evil.example"} {
-		for _, path := range []string{"/v1/payments/" + idA, "/v1/openapi.json"} {
-			c := call{"GET", path, keyA, "", http.Header{
-				"X-Forwarded-Host": {host}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-For": {"127.0.0.1"}, "X-Original-Url": {"/v1/x"},
-			}}
-			r := c.request()
-			r.Host = host
-			w := httptest.NewRecorder()
-			h.ServeHTTP(w, r)
-			bodies = append(bodies, w.Body.String())
-			if w.Code != 200 || w.Body.String() != bodies[(len(bodies)-1)%2] {
-				t.Errorf("A97 %s %s: %d differs", host, path, w.Code)
-			}
-		}
-		c := call{"GET", "/v1/payments/" + idA, "", "", nil}
-		r := c.request()
+	ask := func(path, key, host string) *httptest.ResponseRecorder {
+		r := call{"GET", path, key, "", http.Header{
+			"X-Forwarded-Host": {host}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-For": {"127.0.0.1"}, "X-Original-Url": {"/v1/x"}, "X-Debug": {"1"},
+		}}.request()
 		r.Host, r.RemoteAddr = host, "127.0.0.1:1"
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
-		wantProblem(t, w, 401, "unauthorized", "") // A06: no host is trusted without a key
+		return w
+	}
+	for _, host := range []string{"localhost", "127.0.0.1", "evil.example"} {
+		t.Run("A97 links do not follow "+host, func(t *testing.T) {
+			for _, path := range []string{"/v1/payments/" + idA, "/v1/openapi.json"} {
+				usual, got := ask(path, keyA, "pay.example.com"), ask(path, keyA, host)
+				if got.Code != 200 || got.Body.String() != usual.Body.String() {
+					t.Errorf("%s: %d %s", path, got.Code, got.Body)
+				}
+			}
+		})
+		t.Run("A06 no trust in "+host, func(t *testing.T) {
+			wantProblem(t, ask("/v1/payments/"+idA+"?debug=1", "", host), 401, "unauthorized", "")
+		})
 	}
 }
 
-// A103: what a caller sends cannot forge a log line, and secrets are in none.
-func TestLog(t *testing.T) {
+// A55 over a real connection: a body that never ends, and one that stalls.
+func TestSlowBody(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Config = httpx.NewServer(handler(t, &fake{}, io.Discard), slog.New(slog.DiscardHandler))
+	srv.Config.ReadTimeout = 50 * time.Millisecond // the real one is 10 s
+	srv.Start()
+	defer srv.Close()
+	for _, row := range []struct {
+		name, length, body string
+		status             int
+	}{
+		{"A55 stalled", "50", `{"order_no"`, 408},
+		{"A55 endless", "", strings.Repeat(" ", 65<<10), 413},
+	} {
+		conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		framing := "Transfer-Encoding: chunked"
+		if row.length != "" {
+			framing = "Content-Length: " + row.length
+		} else {
+			row.body = fmt.Sprintf("%x\r\n%s\r\n", len(row.body), row.body)
+		}
+		fmt.Fprintf(conn, "POST /v1/payments HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n%s\r\n\r\n%s", keyA, framing, row.body)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", row.name, err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != row.status || !resp.Close {
+			t.Errorf("%s: %d, close %v", row.name, resp.StatusCode, resp.Close)
+		}
+	}
+}
+
+// What a caller sends cannot forge a log line, and secrets are in none.
+func TestA103Log(t *testing.T) {
 	t.Parallel()
 	var buf strings.Builder
 	h := handler(t, &fake{}, &buf)
@@ -526,7 +574,7 @@ func TestLog(t *testing.T) {
 	do(h, call{"POST", "/v1/canary", keyA, "", nil})
 	lines := strings.Split(strings.TrimSpace(buf.String()), "\n")
 	if len(lines) != 3 {
-		t.Fatalf("A103: %d lines:\n%s", len(lines), buf.String())
+		t.Fatalf("%d lines:\n%s", len(lines), buf.String())
 	}
 	for _, line := range lines {
 		var m map[string]any
@@ -539,7 +587,7 @@ func TestLog(t *testing.T) {
 			}
 		}
 		if strings.Contains(line, "canary") || strings.Contains(line, keyA) {
-			t.Errorf("A103: the caller's text in the log: %s", line)
+			t.Errorf("the caller's text in the log: %s", line)
 		}
 	}
 	if !strings.Contains(lines[0], `"route":"GET /v1/payments/{id}"`) {

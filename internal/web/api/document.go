@@ -75,8 +75,9 @@ func responses(api huma.API, good map[int]string, problems ...int) map[string]*h
 	return all
 }
 
-// document adds what the Go types do not say: texts, the key scheme, the webhooks, what may be null.
-func document(o *huma.OpenAPI) {
+// document adds what the Go types do not say: texts, the key scheme, the webhooks, what may be null, and that answers
+// may grow members.
+func document(o *huma.OpenAPI, methods []string) {
 	codes := httpx.Codes()
 	listed := make([]string, len(codes))
 	for i, code := range codes {
@@ -99,7 +100,14 @@ func document(o *huma.OpenAPI) {
 		}}
 	}
 
-	payment := o.Components.Schemas.Map()["Payment"]
+	schemas := o.Components.Schemas.Map()
+	for _, name := range []string{"Payment", "Attempt", "Action", "Event", "Problem"} {
+		schemas[name].AdditionalProperties = nil
+	}
+	if method := schemas["CreatePayment"].Properties["method"]; len(methods) > 0 {
+		method.Description += " Offered here: " + strings.Join(methods, ", ") + "."
+	}
+	payment := schemas["Payment"]
 	payment.Properties["metadata"] = &huma.Schema{
 		Type: huma.TypeObject, AdditionalProperties: &huma.Schema{Type: huma.TypeString}, Description: "as you gave it",
 	}

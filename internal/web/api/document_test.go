@@ -42,6 +42,9 @@ func TestDocumentIsValid(t *testing.T) {
 	if err := doc.Validate(t.Context(), openapi3.IsOpenAPI31OrLater()); err != nil {
 		t.Fatal(err)
 	}
+	if about := doc.Components.Schemas["CreatePayment"].Value.Properties["method"].Value.Description; !strings.HasSuffix(about, " Offered here: wechat, alipay.") {
+		t.Errorf("method: %s", about)
+	}
 	if doc.OpenAPI != "3.1.0" || len(doc.Servers) != 1 || doc.Servers[0].URL != "https://pay.example.com" {
 		t.Errorf("version %s, servers %v", doc.OpenAPI, doc.Servers)
 	}

@@ -94,7 +94,7 @@ func (h *cashier) leave(w http.ResponseWriter, r *http.Request) {
 		h.notFound(w, r)
 		return
 	}
-	to, err := h.Gateway.Go(r.Context(), token, method, h.device(r), h.ClientIP(r))
+	to, err := h.Gateway.Go(r.Context(), gateway.PageInput{Token: token, Method: method, Device: h.device(r)}, h.ClientIP(r))
 	switch code := codeOf(err); {
 	case err == nil:
 		h.follow(w, r, token, method, to)
@@ -110,7 +110,7 @@ func (h *cashier) leave(w http.ResponseWriter, r *http.Request) {
 func (h *cashier) follow(w http.ResponseWriter, r *http.Request, token, method string, to gateway.Leave) {
 	switch {
 	case to.ToProcess:
-		h.redirect(w, r, "/payment/process/"+token)
+		h.redirect(w, r, "/payment/process/"+token+"?method="+method) // a payer may have several; show the chosen one
 	case webURL(to.URL) != "":
 		noStore(w)
 		http.Redirect(w, r, to.URL, http.StatusSeeOther)
@@ -167,7 +167,11 @@ func (h *cashier) load(w http.ResponseWriter, r *http.Request) (gateway.Page, bo
 	if r.URL.Query().Get("all") != "" {
 		device = gateway.Device{} // "show all": as an ordinary browser sees it
 	}
-	page, err := h.Gateway.Page(r.Context(), token, device)
+	method := r.URL.Query().Get("method")
+	if !validMethod(method) {
+		method = ""
+	}
+	page, err := h.Gateway.Page(r.Context(), gateway.PageInput{Token: token, Method: method, Device: device})
 	switch {
 	case err == nil:
 		return page, true
@@ -211,7 +215,11 @@ func (h *cashier) logError(r *http.Request, err error) {
 // redirect answers 303 to a path of ours and carries a chosen language on.
 func (h *cashier) redirect(w http.ResponseWriter, r *http.Request, path string) {
 	noStore(w)
-	http.Redirect(w, r, path+keep(r), http.StatusSeeOther)
+	kept := keep(r)
+	if strings.Contains(path, "?") {
+		kept = strings.Replace(kept, "?", "&", 1)
+	}
+	http.Redirect(w, r, path+kept, http.StatusSeeOther)
 }
 
 func (h *cashier) formHosts(method string) []string {

@@ -132,6 +132,15 @@ func TestLogLine(t *testing.T) {
 	}
 }
 
+func TestLogOfAnEmptyAnswer(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	get(wrap(&log, func(http.ResponseWriter, *http.Request) {}), nil)
+	if !strings.Contains(log.String(), `"status":200`) || !strings.Contains(log.String(), `"level":"INFO"`) {
+		t.Errorf("%s", log.String())
+	}
+}
+
 func TestA55Bodies(t *testing.T) {
 	t.Parallel()
 	read := httpx.Limit(8)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -83,6 +83,9 @@ func Log(log *slog.Logger, now func() time.Time) func(http.Handler) http.Handler
 				log.LogAttrs(r.Context(), level(rec.status), "request", line(r, rec.status, now().Sub(start))...)
 			}()
 			next.ServeHTTP(rec, r)
+			if rec.status == 0 {
+				rec.status = http.StatusOK // what net/http answers for a handler that wrote nothing
+			}
 		})
 	}
 }
@@ -140,7 +143,7 @@ func Recover(log *slog.Logger) func(http.Handler) http.Handler {
 // recorder remembers the status. http.ResponseController reaches the writer below through Unwrap.
 type recorder struct {
 	http.ResponseWriter
-	status int // 0 = nothing written yet
+	status int // 0 = nothing written yet; stays 0 in the log of an aborted answer
 }
 
 func record(w http.ResponseWriter) *recorder {
