@@ -133,7 +133,10 @@ func TestStream(t *testing.T) {
 			defer hangUp()
 			synctest.Wait()
 			close(draining)
-			<-s.ended
+			synctest.Wait()
+			if s.open() {
+				t.Fatal("still open")
+			}
 		})
 	})
 	t.Run("ends after half an hour", func(t *testing.T) {
