@@ -32,6 +32,7 @@ func (s *stream) SetWriteDeadline(t time.Time) error {
 	s.cut[0] = t
 	return nil
 }
+
 func (s *stream) SetReadDeadline(t time.Time) error {
 	s.cut[1] = t
 	return nil
