@@ -1,0 +1,3 @@
+package storm
+
+func newWire(s *storm) (land, error) { return newPlain(s), nil }
