@@ -83,6 +83,9 @@ func (s *storm) check() error {
 	byNo := map[string]pay.Attempt{}
 	for _, id := range l.ids {
 		p := l.payments[id]
+		for _, v := range l.events[id] {
+			s.note("event", fmt.Sprintf("%s %d %s %s at %.3f", p.OrderNo, v.Seq, v.Type, v.AttemptID, v.At.Sub(s.began).Seconds()))
+		}
 		s.replay(p, l.events[id])
 		s.settled1(p)
 		for _, a := range p.Attempts {

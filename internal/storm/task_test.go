@@ -3,6 +3,8 @@ package storm
 import (
 	"fmt"
 	"iter"
+	"path/filepath"
+	"runtime"
 	"testing/synctest"
 	"time"
 )
@@ -159,7 +161,10 @@ func (s *storm) now() time.Time { return time.Now().UTC().Truncate(time.Millisec
 
 // clock is the clock that nodes and store are handed.
 func (s *storm) clock() time.Time {
-	s.pause("now")
+	if s.cur != nil {
+		_, file, line, _ := runtime.Caller(1)
+		s.pause(fmt.Sprintf("%s:%d", filepath.Base(file), line))
+	}
 	return s.now()
 }
 
