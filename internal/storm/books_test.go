@@ -84,10 +84,11 @@ func (s *storm) check() error {
 	for _, id := range l.ids {
 		p := l.payments[id]
 		for _, v := range l.events[id] {
+			s.seen[v.Type]++
 			s.note("event", fmt.Sprintf("%s %d %s %s at %.3f", p.OrderNo, v.Seq, v.Type, v.AttemptID, v.At.Sub(s.began).Seconds()))
 		}
 		s.replay(p, l.events[id])
-		s.settled1(p)
+		s.over(p)
 		for _, a := range p.Attempts {
 			byNo[a.OutTradeNo] = a
 			s.note("ours", fmt.Sprintf("%s %s %s %s %s surplus=%t tries=%d", p.OrderNo, p.ID, p.Status, a.OutTradeNo, a.Status, a.Surplus, a.Due.Tries))
@@ -157,8 +158,8 @@ func (s *storm) surplus(p pay.Payment, a pay.Attempt) {
 	}
 }
 
-// settled1 looks at a payment by itself: it has ended, and nothing of it wants work (I-08, I-13).
-func (s *storm) settled1(p pay.Payment) {
+// over looks at a payment by itself: it has ended, and nothing of it wants work (I-08, I-13).
+func (s *storm) over(p pay.Payment) {
 	if !p.Done() {
 		s.breaks("I-08", "payment %s is still open", p.ID)
 	}

@@ -13,12 +13,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"piaohao/internal/pay"
 	"piaohao/internal/store"
 )
 
 var (
 	seedFlag  = flag.Uint64("storm.seed", 0, "run this one seed and print its trace with -v")
 	seedsFlag = flag.Int("storm.seeds", 0, "run this many seeds (0: 500; 20,000 with PIAOHAO_SOAK)")
+	wireFlag  = flag.Bool("storm.wire", false, "run every seed over the wire")
 )
 
 const (
@@ -27,12 +29,19 @@ const (
 	wireEvery = 10 // one seed of this many runs over the real channels, simulators and signatures
 )
 
+// mustSee are the events without which a storm was only wind.
+var mustSee = []pay.EventType{
+	pay.EventPaymentPaid, pay.EventPaymentClosed, pay.EventSurplus, pay.EventPaymentReopened, pay.EventAttemptResumed,
+	pay.EventAttemptRefused,
+}
+
 // outcome is what one run came to.
 type outcome struct {
 	broken []string
 	digest string
 	steps  int
 	hours  float64 // virtual
+	seen   map[pay.EventType]int
 }
 
 // run makes one storm, in a folder of its own, on a copy of the empty database.
@@ -52,7 +61,7 @@ func run(t *testing.T, seed uint64, empty []byte, trace io.Writer) (out outcome)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		s, err := newStorm(seed, "sqlite:"+path, seed%wireEvery == 0, trace)
+		s, err := newStorm(seed, "sqlite:"+path, *wireFlag || seed%wireEvery == 0, trace)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +74,7 @@ func run(t *testing.T, seed uint64, empty []byte, trace io.Writer) (out outcome)
 		if err := s.check(); err != nil {
 			t.Error(err)
 		}
-		out = outcome{s.broken, s.digest(), s.steps, time.Since(began).Hours()}
+		out = outcome{s.broken, s.digest(), s.steps, time.Since(began).Hours(), s.seen}
 	})
 	return out
 }
@@ -108,6 +117,9 @@ func (o outcome) report(t *testing.T, seed uint64) {
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	empty := emptyDatabase(t)
+	if _, err := keys(); err != nil {
+		t.Fatal(err)
+	}
 	if *seedFlag != 0 {
 		var trace strings.Builder
 		run(t, *seedFlag, empty, &trace).report(t, *seedFlag)
@@ -124,13 +136,25 @@ func TestStorm(t *testing.T) {
 	}
 	const lanes = 4 // run at the same time; more would only wait for the CPUs
 	totals := make([]outcome, lanes)
+	for i := range totals {
+		totals[i].seen = map[pay.EventType]int{}
+	}
 	t.Cleanup(func() {
 		var steps int
 		var hours float64
+		seen := map[pay.EventType]int{}
 		for _, o := range totals {
 			steps, hours = steps+o.steps, hours+o.hours
+			for e, n := range o.seen {
+				seen[e] += n
+			}
 		}
-		t.Logf("%d seeds, %d steps, %.0f virtual hours", count, steps, hours)
+		t.Logf("%d seeds, %d steps, %.0f virtual hours, %v", count, steps, hours, seen)
+		for _, e := range mustSee {
+			if count >= seeds && seen[e] < count/50 {
+				t.Errorf("%s happened %d times in %d storms: too seldom to prove anything", e, seen[e], count)
+			}
+		}
 	})
 	for lane := range lanes {
 		t.Run(fmt.Sprintf("lane %d", lane), func(t *testing.T) {
@@ -140,6 +164,9 @@ func TestStorm(t *testing.T) {
 				o.report(t, uint64(seed))
 				totals[lane].steps += o.steps
 				totals[lane].hours += o.hours
+				for e, n := range o.seen {
+					totals[lane].seen[e] += n
+				}
 			}
 		})
 	}
@@ -149,6 +176,9 @@ func TestStorm(t *testing.T) {
 func TestSameSeedSameStorm(t *testing.T) {
 	t.Parallel()
 	empty := emptyDatabase(t)
+	if _, err := keys(); err != nil {
+		t.Fatal(err)
+	}
 	for seed := uint64(1); seed <= 20; seed++ {
 		first, second := run(t, seed, empty, nil), run(t, seed, empty, nil)
 		if first.digest != second.digest || first.steps != second.steps {

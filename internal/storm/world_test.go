@@ -86,6 +86,7 @@ type storm struct {
 	lied    bool // a signed notice named another amount
 	heard   []delivery
 	broken  []string
+	seen    map[pay.EventType]int
 	weather faults // as drawn; faults is zero once healed
 }
 
@@ -121,6 +122,7 @@ const shopID, secretText = "shop", "whsec_c3Rvcm0tc3Rvcm0tc3Rvcm0tc3Rvcm0tc3Rvcm
 func newStorm(seed uint64, dsn string, wire bool, trace io.Writer) (*storm, error) {
 	s := &storm{
 		seed: seed, rand: rand.New(rand.NewPCG(seed, 0)), sum: sha256.New(), trace: trace, dirty: true,
+		seen: map[pay.EventType]int{},
 	}
 	s.weather = weather(s.rand)
 	s.codeLife = []time.Duration{5 * time.Minute, 2 * time.Hour}[s.rand.IntN(2)]
