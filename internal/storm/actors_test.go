@@ -91,7 +91,7 @@ var deeds = []deed{
 			s.pays(o.codes[s.rand.IntN(len(o.codes))])
 		}
 	}},
-	{"pay every code", 1, func(s *storm, _ *node, o *order) {
+	{"pay every code", 3, func(s *storm, _ *node, o *order) {
 		for _, c := range o.codes {
 			s.pays(c)
 		}
@@ -100,8 +100,11 @@ var deeds = []deed{
 
 // plan draws what the shop and its payers will do. Deeds come in bursts, so that they meet.
 func (s *storm) plan() {
-	var bag []deed
+	var bag, hurry []deed
 	for _, d := range deeds {
+		if d.name == "go" || d.name == "back" {
+			hurry = append(hurry, d)
+		}
 		for range d.weight {
 			bag = append(bag, d)
 		}
@@ -116,8 +119,12 @@ func (s *storm) plan() {
 		s.act(at, "create", o, deeds[0].do)
 		for range 1 + s.rand.IntN(5) { // bursts
 			at = at.Add(s.between(0, []time.Duration{5 * time.Second, time.Minute, o.expires}[s.rand.IntN(3)]))
+			from := bag
+			if s.rand.IntN(4) == 0 { // an impatient payer
+				from = hurry
+			}
 			for range 1 + s.rand.IntN(5) {
-				d := bag[s.rand.IntN(len(bag))]
+				d := from[s.rand.IntN(len(from))]
 				s.act(at.Add(s.between(0, 100*time.Millisecond)), d.name, o, d.do)
 				if s.rand.IntN(4) == 0 { // a double click
 					s.act(at.Add(s.between(0, 100*time.Millisecond)), d.name, o, d.do)
@@ -215,8 +222,12 @@ func (s *storm) holds(o *order, code string) {
 		return
 	}
 	s.land.given(code)
-	if !slices.Contains(o.codes, code) {
-		o.codes = append(o.codes, code)
+	if slices.Contains(o.codes, code) {
+		return
+	}
+	o.codes = append(o.codes, code)
+	if s.faults != (faults{}) && s.rand.IntN(3) == 0 { // he pays while the others go on
+		s.act(s.now().Add(s.between(0, 20*time.Second)), "pay at once", o, func(s *storm, _ *node, _ *order) { s.pays(code) })
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,13 +73,14 @@ type platform struct {
 	lazy    bool
 	entries []*entry
 	byNo    map[string]*entry
-	links   map[string]pay.Attempt // lazy: what a signed link says
+	links   map[string]pay.Attempt       // lazy: what a signed link says
+	calls   map[string][]context.Context // under way, by number
 }
 
 func newPlain(s *storm) *plain {
 	l := &plain{s: s}
-	l.qr = &platform{land: l, s: s, info: wechatv3.Driver.Info, byNo: map[string]*entry{}}
-	l.link = &platform{land: l, s: s, info: alipay.Driver.Info, lazy: true, byNo: map[string]*entry{}, links: map[string]pay.Attempt{}}
+	l.qr = &platform{land: l, s: s, info: wechatv3.Driver.Info, byNo: map[string]*entry{}, calls: map[string][]context.Context{}}
+	l.link = &platform{land: l, s: s, info: alipay.Driver.Info, lazy: true, byNo: map[string]*entry{}, calls: map[string][]context.Context{}, links: map[string]pay.Attempt{}}
 	return l
 }
 
@@ -107,6 +109,13 @@ func oops(op string, kind channel.Kind, code string) *channel.Error {
 // call is one call to the platform with what can befall it. effect's error is the platform's answer.
 func (p *platform) call(ctx context.Context, op, no string, effect func() error) error {
 	s, f := p.s, p.s.faults
+	for _, other := range p.calls[no] {
+		if other.Err() == nil {
+			s.breaks("I-12", "two calls about %s at once", no)
+		}
+	}
+	p.calls[no] = append(p.calls[no], ctx)
+	defer func() { p.calls[no] = slices.DeleteFunc(p.calls[no], func(c context.Context) bool { return c == ctx }) }()
 	s.pause(op + " goes " + no)
 	switch {
 	case ctx.Err() != nil:

@@ -53,7 +53,7 @@ func run(t *testing.T, seed uint64, empty []byte, trace io.Writer) (out outcome)
 		if dir, err = os.MkdirTemp(memory, "storm"); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = os.RemoveAll(dir) })
+		defer func() { _ = os.RemoveAll(dir) }() // now: thousands of runs would fill the memory
 	}
 	path := filepath.Join(dir, "test.db")
 	if err := os.WriteFile(path, empty, 0o600); err != nil {
@@ -117,9 +117,6 @@ func (o outcome) report(t *testing.T, seed uint64) {
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	empty := emptyDatabase(t)
-	if _, err := keys(); err != nil {
-		t.Fatal(err)
-	}
 	if *seedFlag != 0 {
 		var trace strings.Builder
 		run(t, *seedFlag, empty, &trace).report(t, *seedFlag)
@@ -176,9 +173,6 @@ func TestStorm(t *testing.T) {
 func TestSameSeedSameStorm(t *testing.T) {
 	t.Parallel()
 	empty := emptyDatabase(t)
-	if _, err := keys(); err != nil {
-		t.Fatal(err)
-	}
 	for seed := uint64(1); seed <= 20; seed++ {
 		first, second := run(t, seed, empty, nil), run(t, seed, empty, nil)
 		if first.digest != second.digest || first.steps != second.steps {

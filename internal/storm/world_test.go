@@ -245,7 +245,7 @@ func (s *storm) stop() error {
 
 // stepsDue adds the steps that a node or a platform could do now to can, and returns when there will be another.
 func (s *storm) stepsDue(now time.Time, can *[]func()) (next time.Time) {
-	if s.dirty {
+	if s.dirty && (len(*can) == 0 || s.chance(30)) { // an old look only costs steps that find nothing
 		s.look()
 	}
 	for kind, due := range []time.Time{stepAttempt: s.dues.attempt, stepExpiry: s.dues.expiry, stepDelivery: s.dues.delivery} {
@@ -267,7 +267,7 @@ func (s *storm) stepsDue(now time.Time, can *[]func()) (next time.Time) {
 	if due := s.land.due(); due.After(now) {
 		next = sooner(next, due)
 	} else if !due.IsZero() {
-		*can = append(*can, func() { s.start("notice", nil, s.land.send, s.done) })
+		*can = append(*can, func() { s.start("notice", nil, s.land.send, s.stirred) })
 	}
 	return next
 }
@@ -287,8 +287,6 @@ func (s *storm) look() {
 	}
 	s.dirty = false
 }
-
-func (s *storm) done() { s.stirred() }
 
 // stirred says that something may have been committed.
 func (s *storm) stirred() {
