@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -61,13 +62,7 @@ func TestPlanted(t *testing.T) {
 				return
 			}
 			out, _ = storms(t, binary, p.name, "-storm.seeds", seeds)
-			var caught []string
-			for line := range strings.Lines(out) {
-				if strings.Contains(line, ": seed ") || strings.HasPrefix(line, "        \tI-") {
-					caught = append(caught, line)
-				}
-			}
-			t.Fatalf("seed %d does not see it by %s any more; of %d seeds these do:\n%s", p.seed, p.id, seeds, strings.Join(caught[:min(len(caught), 40)], ""))
+			t.Fatalf("seed %d does not see it by %s any more; of %d seeds these do: %v", p.seed, p.id, seeds, seeing(out, p.id))
 		})
 	}
 }
@@ -128,4 +123,18 @@ func storms(t *testing.T, binary, wrong, name string, value int) (out string, fa
 	c.Stdout, c.Stderr = &text, &text
 	err := c.Run()
 	return text.String(), err != nil
+}
+
+// seeing lists the failed seeds of a run that broke the invariant id.
+func seeing(out, id string) (list []string) {
+	seed := ""
+	for line := range strings.Lines(out) {
+		if _, after, ok := strings.Cut(line, ": seed "); ok {
+			seed = strings.TrimRight(after, ":\n")
+		}
+		if strings.HasPrefix(strings.TrimSpace(line), id) && !slices.Contains(list, seed) {
+			list = append(list, seed)
+		}
+	}
+	return list
 }
