@@ -1,0 +1,116 @@
+package channel_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"piaohao/internal/channel"
+)
+
+func call(t *testing.T, ctx context.Context, client *http.Client, url string) (channel.Answer, *channel.Error) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader("ping"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := channel.Env{HTTP: client}.Call("open", req)
+	if err == nil {
+		return got, nil
+	}
+	var e *channel.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("error is %T, want *channel.Error", err)
+	}
+	return got, e
+}
+
+func TestCallReturnsTheWholeAnswer(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		status int
+		body   string
+		want   string // code of the error
+	}{
+		{"200", 200, "pong", ""},
+		{"204 without body", 204, "", ""},
+		{"500 is an answer", 500, "oops", ""},
+		{"redirect is an answer", 307, "", ""},
+		{"exactly MaxBody", 200, strings.Repeat("x", channel.MaxBody), ""},
+		{"one byte more", 200, strings.Repeat("x", channel.MaxBody+1), "too_large"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			calls := make(chan string, 4)
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				in, _ := io.ReadAll(r.Body)
+				calls <- string(in) + " " + r.Header.Get("Accept-Encoding")
+				w.Header().Set("Location", "/elsewhere")
+				w.WriteHeader(tt.status)
+				_, _ = io.WriteString(w, tt.body)
+			}))
+			t.Cleanup(srv.Close)
+
+			got, e := call(t, t.Context(), srv.Client(), srv.URL)
+			if len(calls) != 1 || <-calls != "ping identity" {
+				t.Fatal("want one call with the body and without compression")
+			}
+			if tt.want != "" {
+				if e == nil || e.Kind != channel.Unknown || e.Code != tt.want {
+					t.Fatalf("error = %v, want unknown %s", e, tt.want)
+				}
+				return
+			}
+			if e != nil {
+				t.Fatal(e)
+			}
+			if got.Status != tt.status || !bytes.Equal(got.Body, []byte(tt.body)) {
+				t.Fatalf("got %d with %d bytes", got.Status, len(got.Body))
+			}
+		})
+	}
+}
+
+func TestCallFailuresAreUnknownAndHideTheURL(t *testing.T) {
+	t.Parallel()
+	expired, cancel := context.WithTimeout(context.Background(), 0)
+	t.Cleanup(cancel)
+	cancelled, cancelNow := context.WithCancel(context.Background())
+	cancelNow()
+	cut := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		_, _ = io.WriteString(w, "short")
+	}))
+	t.Cleanup(cut.Close)
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+
+	tests := []struct {
+		name, url, want string
+		ctx             context.Context
+	}{
+		{"deadline", cut.URL, "timeout", expired},
+		{"caller left", cut.URL, "cancelled", cancelled},
+		{"nobody listens", gone.URL, "unreachable", context.Background()},
+		{"answer breaks off", cut.URL, "cut_off", context.Background()},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, e := call(t, tt.ctx, http.DefaultClient, tt.url+"/?sign=do-not-log")
+			if e == nil || e.Kind != channel.Unknown || e.Code != tt.want || e.Op != "open" {
+				t.Fatalf("error = %v, want unknown %s", e, tt.want)
+			}
+			if text := e.Error() + " " + e.Cause.Error(); strings.Contains(text, "do-not-log") {
+				t.Fatalf("the URL is in %q", text)
+			}
+		})
+	}
+}

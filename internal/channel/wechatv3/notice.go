@@ -1,0 +1,130 @@
+package wechatv3
+
+import (
+	"bytes"
+	"crypto/cipher"
+	"errors"
+	"net/http"
+
+	"piaohao/internal/channel"
+	"piaohao/internal/pay"
+	"piaohao/internal/strict"
+)
+
+const (
+	algorithm = "AEAD_AES_256_GCM"
+	nonceSize = 12 // bytes; Go's GCM panics on another length
+)
+
+// resource is the encrypted part of a notice (支付成功回调通知).
+type resource struct {
+	OriginalType   string `json:"original_type"`
+	Algorithm      string `json:"algorithm"`
+	Ciphertext     []byte `json:"ciphertext"` // base64 of ciphertext and tag
+	AssociatedData string `json:"associated_data"`
+	Nonce          string `json:"nonce"`
+}
+
+// refundStates maps refund_status (退款结果回调通知). A notice with another one tells nothing.
+var refundStates = map[string]pay.RefundStatus{
+	"SUCCESS":    pay.RefundSucceeded,
+	"PROCESSING": pay.RefundProcessing,
+	"CLOSED":     pay.RefundFailed,
+	"ABNORMAL":   pay.RefundAbnormal,
+}
+
+// Read verifies a notice and reads it by its event_type: a payment; a refund, which is never a second payment; or
+// something this merchant did not ask about, which is an Unknown without an order.
+func (c *client) Read(in channel.Inbound) (pay.Observation, error) {
+	const op = "read"
+	if !bytes.HasPrefix(bytes.TrimLeft(in.Body, " \t\r\n"), []byte("{")) {
+		return pay.Observation{}, fail(op, channel.Foreign, "form", "the body is not JSON")
+	}
+	if in.RawQuery != "" || len(in.Header["Content-Encoding"]) > 0 { // the platform sends neither (notify_url: no parameters)
+		return pay.Observation{}, fail(op, channel.Forged, "form", "a notice has no query and no content encoding")
+	}
+	if e := c.verify(op, channel.Forged, in.Header, in.Body); e != nil {
+		return pay.Observation{}, e
+	}
+	var notice struct {
+		EventType string   `json:"event_type"`
+		Resource  resource `json:"resource"`
+	}
+	if err := strict.Decode(in.Body, &notice); err != nil {
+		return pay.Observation{}, &channel.Error{Kind: channel.Forged, Op: op, Code: "envelope", Text: "the notice cannot be read", Cause: err}
+	}
+	var obs pay.Observation
+	var err error
+	switch notice.EventType {
+	case "TRANSACTION.SUCCESS":
+		obs, err = c.payment(notice.Resource)
+	case "REFUND.SUCCESS", "REFUND.ABNORMAL", "REFUND.CLOSED":
+		obs, err = c.refund(notice.Resource)
+	default:
+		obs = c.known(pay.FromNotice, pay.Attempt{}, pay.Unknown)
+	}
+	if err != nil {
+		return pay.Observation{}, &channel.Error{Kind: channel.Forged, Op: op, Code: "resource", Text: "the notice's resource cannot be read", Cause: err}
+	}
+	return obs, nil
+}
+
+func (c *client) payment(r resource) (pay.Observation, error) {
+	text, err := decrypt(c.aead, r, "transaction")
+	if err != nil {
+		return pay.Observation{}, err
+	}
+	return c.transaction(pay.FromNotice, text)
+}
+
+// refund reads a refund notice. It carries no app id.
+func (c *client) refund(r resource) (pay.Observation, error) {
+	text, err := decrypt(c.aead, r, "refund")
+	if err != nil {
+		return pay.Observation{}, err
+	}
+	var t struct {
+		MerchantID    string `json:"mchid"`
+		OutTradeNo    string `json:"out_trade_no"`
+		TransactionID string `json:"transaction_id"`
+		RefundNo      string `json:"out_refund_no"`
+		Status        string `json:"refund_status"`
+		Amount        struct {
+			Refund pay.Fen `json:"refund"`
+		} `json:"amount"`
+	}
+	if err := strict.Decode(text, &t); err != nil {
+		return pay.Observation{}, err
+	}
+	obs := c.known(pay.FromNotice, pay.Attempt{OutTradeNo: t.OutTradeNo}, pay.Unknown)
+	obs.MerchantID, obs.TransactionID = t.MerchantID, t.TransactionID
+	if status, ok := refundStates[t.Status]; ok {
+		obs.Refund = &pay.RefundFact{RefundNo: t.RefundNo, Amount: t.Amount.Refund, Status: status}
+	}
+	return obs, nil
+}
+
+// decrypt opens the resource of a notice whose event_type speaks of kind. The text overwrites the ciphertext.
+func decrypt(aead cipher.AEAD, r resource, kind string) ([]byte, error) {
+	switch {
+	case r.OriginalType != kind:
+		return nil, errors.New("original_type does not fit event_type")
+	case r.Algorithm != algorithm:
+		return nil, errors.New("algorithm is not " + algorithm)
+	case len(r.Nonce) != nonceSize:
+		return nil, errors.New("nonce has not 12 bytes")
+	}
+	text, err := aead.Open(r.Ciphertext[:0], []byte(r.Nonce), r.Ciphertext, []byte(r.AssociatedData))
+	if err != nil {
+		return nil, errors.New("resource does not decrypt with WECHAT_API_V3_KEY")
+	}
+	return text, nil
+}
+
+// Ack is the documented answer; the platform reads the status alone (回调通知: 200 or 204, else it sends again).
+func (c *client) Ack(accepted bool) channel.Reply {
+	if accepted {
+		return channel.Reply{Status: http.StatusOK, ContentType: "application/json", Body: `{"code":"SUCCESS","message":"成功"}`}
+	}
+	return channel.Reply{Status: http.StatusBadRequest, ContentType: "application/json", Body: `{"code":"FAIL","message":"失败"}`}
+}
