@@ -184,3 +184,15 @@ func TestFenAdd(t *testing.T) {
 		}
 	}
 }
+
+func TestLazyAttemptWaitsForItsVisitor(t *testing.T) {
+	t.Parallel()
+	a := attempt("a", pay.AttemptOpening)
+	a.Lazy = true
+	if got := pay.NextAct(payment(pay.PaymentOpen, a), a); got != pay.ActNone {
+		t.Fatalf("unvisited: %q", got)
+	}
+	if got := pay.NextAct(closing(payment(pay.PaymentOpen, a), pay.Cancelled), a); got != pay.ActQuery {
+		t.Fatalf("closing: %q", got)
+	}
+}

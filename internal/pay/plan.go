@@ -24,6 +24,8 @@ func NextAct(p Payment, a Attempt) Act {
 		return ActNone
 	case a.Opening() && wanted(p, a):
 		return ActQuery
+	case a.Opening() && a.Lazy:
+		return ActNone // its first visitor opens it
 	case a.Opening():
 		return ActOpen
 	case wanted(p, a):

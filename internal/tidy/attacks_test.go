@@ -93,7 +93,7 @@ func covering(tr tree) map[string][]string {
 		found[row] = append(found[row], strings.TrimPrefix(f.room(), "internal/")+": "+name)
 	}
 	for _, f := range tr {
-		if !f.isGo() || f.in("internal/tidy") || !f.isTest() && !f.in("internal/channel/channeltest", "internal/storm", "internal/e2e") {
+		if !f.isGo() || f.in("internal/tidy") || !f.testCode() {
 			continue
 		}
 		for n := range nodes(f) {

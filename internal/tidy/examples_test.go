@@ -19,6 +19,8 @@ var examples = []struct {
 	{"imports follow the table", "spec in code", "internal/node/a.go", "package node\n\nimport _ \"piaohao/spec\"", "may not import spec"},
 	{"imports follow the table", "spec in tests", "internal/pay/a_test.go", "package pay\n\nimport _ \"piaohao/spec\"", ""},
 	{"imports follow the table", "inner tests follow the table", "internal/pay/a_test.go", "package pay\n\nimport _ \"piaohao/internal/store\"", "may not import internal/store"},
+	{"imports follow the table", "a driver's test and the suite", "internal/channel/alipay/a_test.go", "package alipay\n\nimport _ \"piaohao/internal/channel/channeltest\"", ""},
+	{"imports follow the table", "a driver and the suite", "internal/channel/alipay/a.go", "package alipay\n\nimport _ \"piaohao/internal/channel/channeltest\"", "may not import internal/channel/channeltest"},
 	{"imports follow the table", "outer tests need not", "internal/web/api/a_test.go", "package api_test\n\nimport _ \"piaohao/internal/store\"", ""},
 	{"imports follow the table", "simulator's test and channel", "internal/sim/all/a_test.go", "package all_test\n\nimport _ \"piaohao/internal/channel/alipay\"", "share no code"},
 	{"imports follow the table", "channel's test and simulator", "internal/channel/alipay/a_test.go", "package alipay_test\n\nimport _ \"piaohao/internal/sim/alipaysim\"", "share no code"},
@@ -38,6 +40,7 @@ var examples = []struct {
 	{"time and goroutines belong to node", "context.AfterFunc", "internal/webhook/a.go", "package webhook\n\nimport \"context\"\n\nvar _ = context.AfterFunc(c, f)", "context.AfterFunc"},
 	{"time and goroutines belong to node", "deadline of a request", "internal/gateway/a.go", "package gateway\n\nimport (\n\t\"context\"\n\t\"time\"\n)\n\nvar _, _ = context.WithTimeout(c, 8*time.Second)", ""},
 	{"time and goroutines belong to node", "a field called Now", "internal/gateway/a.go", "package gateway\n\nimport \"time\"\n\nvar _ time.Time = o.Now()", ""},
+	{"time and goroutines belong to node", "the drivers' suite is test code", "internal/channel/channeltest/a.go", "package channeltest\n\nfunc f() { go f() }", ""},
 	{"time and goroutines belong to node", "node may", "internal/node/a.go", "package node\n\nfunc f() { go f() }", ""},
 
 	{"platform names stay in channels", "a text", "internal/web/cashier/a.go", "package cashier\n\nvar _ = \"MicroMessenger\"\n\nvar _ = \"/payment/WeChat/notify\"", "internal/web/cashier/a.go:5: \"/payment/WeChat/notify\""},
@@ -48,6 +51,10 @@ var examples = []struct {
 	{"only pay knows its states", "gateway compares", "internal/gateway/a.go", "package gateway\n\nimport \"piaohao/internal/pay\"\n\nvar _ = p.Status == pay.PaymentPaid", "internal/gateway/a.go:5: pay.PaymentPaid"},
 	{"only pay knows its states", "an attempt's", "internal/store/a.go", "package store\n\nimport p \"piaohao/internal/pay\"\n\nvar _ = p.AttemptOpening", "pay.AttemptOpening"},
 	{"only pay knows its states", "a refund's", "internal/view/a.go", "package view\n\nimport \"piaohao/internal/pay\"\n\nvar _ = pay.RefundAbnormal", "pay.RefundAbnormal"},
+	{"only pay knows its states", "a channel translates", "internal/channel/alipay/a.go", "package alipay\n\nimport \"piaohao/internal/pay\"\n\nvar _ = map[string]pay.RefundStatus{\"S\": pay.RefundSucceeded}", ""},
+	{"only pay knows its states", "a channel compares", "internal/channel/alipay/a.go", "package alipay\n\nimport \"piaohao/internal/pay\"\n\nvar _ = s == pay.RefundSucceeded", "internal/channel/alipay/a.go:5: pay.RefundSucceeded"},
+	{"only pay knows its states", "a channel compares, the other way round", "internal/channel/alipay/a.go", "package alipay\n\nimport \"piaohao/internal/pay\"\n\nvar _ = pay.RefundSucceeded != s", "internal/channel/alipay/a.go:5: pay.RefundSucceeded"},
+	{"only pay knows its states", "a channel switches", "internal/channel/alipay/a.go", "package alipay\n\nimport \"piaohao/internal/pay\"\n\nfunc f() {\n\tswitch s {\n\tcase pay.RefundFailed:\n\t}\n}", "internal/channel/alipay/a.go:7: pay.RefundFailed"},
 	{"only pay knows its states", "the type and the events", "internal/store/a.go", "package store\n\nimport \"piaohao/internal/pay\"\n\nvar _ = pay.PaymentStatus(text)", ""},
 
 	{"files and functions are short", "600 lines", "client/a.go", "package client\n" + strings.Repeat("\n", 599), ""},

@@ -42,9 +42,15 @@ func newFile(name string, text []byte) (file, error) {
 	return f, err
 }
 
-func (f file) room() string   { return path.Dir(f.path) }
-func (f file) isGo() bool     { return f.ast != nil }
-func (f file) isTest() bool   { return strings.HasSuffix(f.path, "_test.go") }
+func (f file) room() string { return path.Dir(f.path) }
+func (f file) isGo() bool   { return f.ast != nil }
+func (f file) isTest() bool { return strings.HasSuffix(f.path, "_test.go") }
+
+// testCode is true for tests and for the rooms that only tests import.
+func (f file) testCode() bool {
+	return f.isTest() || f.in("internal/channel/channeltest", "internal/storm", "internal/e2e")
+}
+
 func (f file) external() bool { return f.isTest() && strings.HasSuffix(f.ast.Name.Name, "_test") }
 
 // in reports whether the file lies in one of the rooms or below it.

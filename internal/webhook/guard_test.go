@@ -85,7 +85,7 @@ func TestCheckURL(t *testing.T) {
 }
 
 // One address of each special block, with the ends of some, and neighbours that are public.
-func TestCheckAddr(t *testing.T) {
+func TestA84CheckAddr(t *testing.T) {
 	t.Parallel()
 	for _, text := range strings.Fields(`
 		0.0.0.0 0.255.255.255 10.0.0.1 10.255.255.255 100.64.0.1 100.100.100.200 100.127.255.255 127.0.0.1 127.255.255.254
@@ -97,10 +97,10 @@ func TestCheckAddr(t *testing.T) {
 		fc00::1 fd00:ec2::254 fe80::1 fe80::1%eth0 fec0::1 ff02::1 2606:4700::1%eth0`) {
 		ip := netip.MustParseAddr(text)
 		if checkAddr(ip, false) == nil {
-			t.Errorf("A84 %s is let through", text)
+			t.Errorf("%s is let through", text)
 		}
 		if checkAddr(ip, true) == nil && !ip.Unmap().IsLoopback() {
-			t.Errorf("A84 %s is let through in test mode", text)
+			t.Errorf("%s is let through in test mode", text)
 		}
 	}
 	for _, text := range strings.Fields(`
@@ -145,21 +145,21 @@ func (n *nameserver) serve(conn net.PacketConn) {
 	}
 }
 
-// A81, A82: what counts is the address that a name has at the moment of each connection.
+// What counts is the address that a name has at the moment of each connection.
 func TestNamesThatLie(t *testing.T) {
 	t.Parallel()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	var dns nameserver
 	go dns.serve(conn)
 	shop, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer shop.Close()
+	defer func() { _ = shop.Close() }()
 	_, port, _ := net.SplitHostPort(shop.Addr().String())
 	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "udp", conn.LocalAddr().String())
@@ -171,23 +171,33 @@ func TestNamesThatLie(t *testing.T) {
 		dialer.Resolver = resolver
 		c, err := dialer.DialContext(t.Context(), "tcp4", rooted("shop.example.com:"+port))
 		if err == nil {
-			c.Close()
+			_ = c.Close()
 		}
 		return err
 	}
 	if err := dial(true, "127.0.0.1"); err != nil {
 		t.Fatalf("test mode, loopback: %v", err)
 	}
-	if err := dial(true, "10.0.0.1"); !errors.Is(err, ErrAddress) {
-		t.Errorf("A82 the name was good once and is bad now: %v", err)
-	}
-	for _, ip := range []string{"127.0.0.1", "169.254.169.254", "100.100.100.200"} {
-		if err := dial(false, ip); !errors.Is(err, ErrAddress) {
-			t.Errorf("A81 %s by name: %v", ip, err)
-		}
-	}
-	if dns.asks.Load() < 5 {
-		t.Errorf("A82 the name was asked for %d times", dns.asks.Load())
+	for _, row := range []struct {
+		name          string
+		allowLoopback bool
+		ip            string
+	}{
+		{"A82 good once, ten-net now", true, "10.0.0.1"},
+		{"A82 good once, metadata now", true, "169.254.169.254"},
+		{"A81 loopback by name", false, "127.0.0.1"},
+		{"A81 metadata by name", false, "169.254.169.254"},
+		{"A81 Alibaba metadata by name", false, "100.100.100.200"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			before := dns.asks.Load()
+			if err := dial(row.allowLoopback, row.ip); !errors.Is(err, ErrAddress) {
+				t.Errorf("%v", err)
+			}
+			if dns.asks.Load() == before {
+				t.Error("the name was not asked for again")
+			}
+		})
 	}
 }
 
@@ -195,24 +205,30 @@ func TestTransport(t *testing.T) {
 	t.Parallel()
 	g := NewTransport(false).(*guard)
 	inner := g.next.(*http.Transport)
-	if inner.Proxy != nil {
-		t.Error("A88 a proxy of the environment is followed")
-	}
-	for in, want := range map[string]string{
-		"shop.example.com:443": "shop.example.com.:443", "shop.example.com.:443": "shop.example.com.:443",
-		"127.0.0.1:1": "127.0.0.1:1", "[::1]:1": "[::1]:1", "localhost:1": "localhost:1",
-	} {
-		if got := rooted(in); got != want {
-			t.Errorf("A88 %s is dialled as %s", in, got)
+	t.Run("A88 no proxy of the environment", func(t *testing.T) {
+		if inner.Proxy != nil {
+			t.Error("a proxy is followed")
 		}
-	}
+	})
+	t.Run("A88 no search domain", func(t *testing.T) {
+		for in, want := range map[string]string{
+			"shop.example.com:443": "shop.example.com.:443", "shop.example.com.:443": "shop.example.com.:443",
+			"127.0.0.1:1": "127.0.0.1:1", "[::1]:1": "[::1]:1", "localhost:1": "localhost:1",
+		} {
+			if got := rooted(in); got != want {
+				t.Errorf("%s is dialled as %s", in, got)
+			}
+		}
+	})
 	for _, url := range []string{"http://127.0.0.1:1/", "https://localhost/", "http://shop.example.com/", "https://10.0.0.1/"} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := g.RoundTrip(req); !errors.Is(err, ErrAddress) && !errors.Is(err, ErrURL) {
-			t.Errorf("A80 %s at the try: %v", url, err)
-		}
+		t.Run("A80 at the try "+url, func(t *testing.T) {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := g.RoundTrip(req); !errors.Is(err, ErrAddress) && !errors.Is(err, ErrURL) {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 }

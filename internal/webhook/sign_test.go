@@ -12,7 +12,6 @@ import (
 	oracle "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"pgregory.net/rapid"
 
-	"piaohao/client"
 	"piaohao/internal/secret"
 )
 
@@ -63,8 +62,8 @@ func TestCheckSecret(t *testing.T) {
 	}
 }
 
-// Verifiers that share no code with the signer accept what it signs, and nothing else.
-func TestOthersVerifyOurSignatures(t *testing.T) {
+// A verifier that we did not write accepts what we sign, and nothing else.
+func TestAnotherVerifierAgrees(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		key := rapid.SliceOfN(rapid.Byte(), minKey, maxKey).Draw(t, "key")
@@ -81,16 +80,10 @@ func TestOthersVerifyOurSignatures(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := theirs.VerifyIgnoringTimestamp(body, h); err != nil {
-			t.Fatalf("standard-webhooks: %v", err)
+			t.Fatal(err)
 		}
 		if err := theirs.VerifyIgnoringTimestamp(append(body, ' '), h); err == nil {
-			t.Fatal("standard-webhooks takes another body")
-		}
-		if _, err := client.VerifyWebhook(text, h, append(body, ' '), at); err != client.ErrSignature {
-			t.Fatalf("our SDK takes another body: %v", err)
-		}
-		if _, err := client.VerifyWebhook(text, h, body, at); err == client.ErrSignature {
-			t.Fatal("our SDK refuses the signature")
+			t.Fatal("another body is accepted")
 		}
 	})
 }

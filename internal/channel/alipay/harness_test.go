@@ -79,7 +79,10 @@ func (harness) Account() channel.Account {
 }
 
 func (harness) Secrets() []string {
-	return []string{privatePEM(appKey()), publicPEM(&alipayKey().PublicKey)}
+	key := appKey()
+	return []string{
+		privatePEM(key), base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PrivateKey(key)), key.D.String(), key.Primes[0].String(),
+	}
 }
 
 func (harness) New(t *testing.T, env channel.Env) channel.Channel {

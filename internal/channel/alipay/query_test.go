@@ -103,6 +103,8 @@ func TestQueryAnswers(t *testing.T) {
 	good := string(signed(paidNode(a)).Body)
 	signature := good[strings.Index(good, `"sign":`):]
 	raw := paidNode(a)
+	failing := signed(raw)
+	failing.Status = 500
 	escaped := strings.Replace(raw, "{", `{"qr":"https:\/\/qr.alipay.com\/bax",`, 1)
 	tests := []struct {
 		name   string
@@ -112,6 +114,7 @@ func TestQueryAnswers(t *testing.T) {
 		code   string
 	}{
 		{name: "paid", answer: signed(raw), want: paid},
+		{name: "a good answer with HTTP 500", answer: failing, kind: channel.Unknown, code: "http_status"},
 		{name: "finished", answer: signed(tradeNode(a, "TRADE_FINISHED", date...)), want: paid},
 		{name: "closed unpaid", answer: signed(tradeNode(a, "TRADE_CLOSED", "receipt_amount", "0.00")), want: only(pay.Closed)},
 		{name: "A15 closed with a payment's date", answer: signed(tradeNode(a, "TRADE_CLOSED", date...)), want: but(func(o *pay.Observation) { o.Refunded = a.Amount })},

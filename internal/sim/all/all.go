@@ -8,6 +8,8 @@
 //	GET  /sim/books         all orders
 //	GET, POST /sim/faults   simkit.FaultSettings; a POST replaces all of them
 //	GET, POST /sim/clock    POST {"advance":"15m"} and/or {"scale":60}
+//
+// A platform may add its own under /sim/<its name>/.
 package all
 
 import (
@@ -87,7 +89,7 @@ func (s *Sim) at(code string) (simkit.Platform, error) {
 		var refusal *simkit.Refusal
 		switch {
 		case errors.Is(err, simkit.ErrUnknown):
-			if err != simkit.ErrUnknown {
+			if err != simkit.ErrUnknown { //nolint:errorlint // wrapped is what says why
 				unknown = err // this one says why
 			}
 			continue

@@ -2,7 +2,6 @@ package simkit
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -17,7 +16,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -170,7 +168,7 @@ func TestBooksJournalDamage(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer b.Close()
+			defer func() { _ = b.Close() }()
 			if got := values(t, b); got != row.want {
 				t.Errorf("documents %q, want %q", got, row.want)
 			}
@@ -359,7 +357,7 @@ func TestFaultSettings(t *testing.T) {
 		}
 		return out
 	}
-	if fmt.Sprint(rolls()) != fmt.Sprint(rolls()) {
+	if first, second := fmt.Sprint(rolls()), fmt.Sprint(rolls()); first != second {
 		t.Error("one seed rolled two different runs")
 	}
 }
@@ -404,14 +402,30 @@ func TestWalletPage(t *testing.T) {
 		page      Page
 		has, lack []string
 	}{
-		{"to confirm", Page{Platform: "wechat", Order: order, Code: "c", Action: "/sim/wallet"},
-			[]string{"确认付款", "99.01", "&lt;b&gt;茶", "茶馆", `value="refuse"`, `value="balance_short"`, "模拟微信钱包"}, []string{"<b>茶", "返回商家"}},
-		{"paid", Page{Platform: "alipay", Order: order, Action: "/sim/wallet", Outcome: ResultPay},
-			[]string{"支付成功", "返回商家", `href="https://shop.example/back?a=1"`, "模拟支付宝钱包"}, []string{"<form"}},
-		{"balance short", Page{Order: order, Action: "/sim/wallet", Outcome: ResultBalanceShort},
-			[]string{"余额不足", "重新付款"}, []string{"返回商家"}},
-		{"closed", Page{Order: blocked, Action: "/sim/wallet", Problem: ReasonClosed.Text()},
-			[]string{"订单已关闭"}, []string{"<form"}},
+		{
+			"to confirm",
+			Page{Platform: "wechat", Order: order, Code: "c", Action: "/sim/wallet"},
+			[]string{"确认付款", "99.01", "&lt;b&gt;茶", "茶馆", `value="refuse"`, `value="balance_short"`, "模拟微信钱包"},
+			[]string{"<b>茶", "返回商家"},
+		},
+		{
+			"paid",
+			Page{Platform: "alipay", Order: order, Action: "/sim/wallet", Outcome: ResultPay},
+			[]string{"支付成功", "返回商家", `href="https://shop.example/back?a=1"`, "模拟支付宝钱包"},
+			[]string{"<form"},
+		},
+		{
+			"balance short",
+			Page{Order: order, Action: "/sim/wallet", Outcome: ResultBalanceShort},
+			[]string{"余额不足", "重新付款"},
+			[]string{"返回商家"},
+		},
+		{
+			"closed",
+			Page{Order: blocked, Action: "/sim/wallet", Problem: ReasonClosed.Text()},
+			[]string{"订单已关闭"},
+			[]string{"<form"},
+		},
 		{"unknown", Page{Problem: "没有这笔订单"}, []string{"没有这笔订单"}, []string{"<form", "¥"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -436,215 +450,5 @@ func TestWalletPage(t *testing.T) {
 				t.Errorf("the policy does not allow the page's own style: %s", policy)
 			}
 		})
-	}
-}
-
-// receiver answers notices and tells what it got.
-type receiver struct {
-	mu     sync.Mutex
-	status int
-	got    []string
-}
-
-func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	body, _ := io.ReadAll(req.Body)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.got = append(r.got, req.Header.Get("Probe")+string(body))
-	w.WriteHeader(r.status)
-}
-
-func (r *receiver) count() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.got)
-}
-
-type postman struct{}
-
-func (postman) Retries() []time.Duration { return []time.Duration{15 * time.Second, time.Minute} }
-func (postman) Write(n Notice, probe bool) (http.Header, []byte, error) {
-	h := http.Header{}
-	if probe {
-		h.Set("Probe", "probe-")
-	}
-	return h, []byte(n.ID), nil
-}
-func (postman) Acknowledged(status int, _ []byte) bool { return status == http.StatusOK }
-
-type post struct {
-	kit  *Kit
-	wall *wallClock
-	to   *receiver
-	url  string
-}
-
-func newPost(t *testing.T, dir string, status int) *post {
-	t.Helper()
-	p := &post{wall: newWall(), to: &receiver{status: status}}
-	server := httptest.NewServer(p.to)
-	t.Cleanup(server.Close)
-	p.url = server.URL
-	p.kit = newKit(t, dir, p.wall)
-	p.kit.Notices.Register("x", postman{})
-	return p
-}
-
-func (p *post) add(t *testing.T, id string) {
-	t.Helper()
-	err := p.kit.Books.Do(func(tx *Tx) error {
-		return p.kit.Notices.Add(tx, Notice{ID: id, Platform: "x", URL: p.url, Content: []byte(`{}`)})
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (p *post) step(t *testing.T) time.Time {
-	t.Helper()
-	next, err := p.kit.Notices.Step(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return next
-}
-
-func TestOutboxFollowsItsTable(t *testing.T) {
-	t.Parallel()
-	p := newPost(t, "", http.StatusInternalServerError)
-	p.add(t, "n1")
-	select {
-	case <-p.kit.Woken():
-	default:
-		t.Error("a new notice woke nobody")
-	}
-	for try, gap := range []time.Duration{15 * time.Second, time.Minute} {
-		next := p.step(t)
-		if got := next.Sub(p.wall.Now()); got != gap {
-			t.Fatalf("after try %d the next is due in %s, want %s", try+1, got, gap)
-		}
-		p.wall.Move(gap - time.Millisecond)
-		p.step(t)
-		if p.to.count() != try+1 {
-			t.Fatalf("a try came a millisecond early")
-		}
-		p.wall.Move(time.Millisecond)
-	}
-	if next := p.step(t); !next.IsZero() || p.to.count() != 3 || p.kit.Notices.Pending() != 0 {
-		t.Errorf("after the table: next %s, %d tries, %d pending", next, p.to.count(), p.kit.Notices.Pending())
-	}
-}
-
-func TestOutboxFinishesWhatIsAcknowledged(t *testing.T) {
-	t.Parallel()
-	p := newPost(t, "", http.StatusOK)
-	p.add(t, "n1")
-	p.add(t, "n1") // already waiting
-	p.add(t, "n2")
-	p.step(t)
-	if next := p.step(t); !next.IsZero() || fmt.Sprint(p.to.got) != "[n1 n2]" || p.kit.Notices.Pending() != 0 {
-		t.Errorf("next %s, got %v, pending %d", next, p.to.got, p.kit.Notices.Pending())
-	}
-}
-
-func TestOutboxDoesNotFollowRedirects(t *testing.T) {
-	t.Parallel()
-	p := newPost(t, "", http.StatusOK)
-	redirect := httptest.NewServer(http.RedirectHandler(p.url, http.StatusTemporaryRedirect))
-	defer redirect.Close()
-	p.url = redirect.URL
-	p.add(t, "n1")
-	p.step(t)
-	if p.to.count() != 0 || p.kit.Notices.Pending() != 1 {
-		t.Errorf("%d notices followed the redirect, %d pending", p.to.count(), p.kit.Notices.Pending())
-	}
-}
-
-func TestOutboxSurvivesAReopen(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	p := newPost(t, dir, http.StatusInternalServerError)
-	p.add(t, "n1")
-	p.step(t)
-	_ = p.kit.Close()
-	p.kit = newKit(t, dir, p.wall)
-	p.kit.Notices.Register("x", postman{})
-	if next := p.step(t); next.Sub(p.wall.Now()) != 15*time.Second || p.to.count() != 1 {
-		t.Fatalf("after reopen: next %s, %d tries", next, p.to.count())
-	}
-	p.wall.Move(15 * time.Second)
-	p.to.status = http.StatusOK
-	p.step(t)
-	_ = p.kit.Close()
-	if left := newKit(t, dir, p.wall).Notices.Pending(); left != 0 {
-		t.Errorf("%d notices left after the acknowledged one", left)
-	}
-}
-
-func TestOutboxFaults(t *testing.T) {
-	t.Parallel()
-	for _, row := range []struct {
-		name    string
-		set     FaultSettings
-		got     string
-		pending int
-	}{
-		{"dropped this try", FaultSettings{DropPercent: 100}, "[]", 1},
-		{"dropped for good", FaultSettings{DropPercent: 100, DropForever: true}, "[]", 0},
-		{"doubled", FaultSettings{DoublePercent: 100}, "[n1 n1]", 0},
-		{"a probe comes again, even if it was acknowledged", FaultSettings{ProbeNoticePercent: 100}, "[probe-n1]", 1},
-		{"delayed", FaultSettings{DelayMSMax: maxDelayMS}, "[]", 1},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			t.Parallel()
-			p := newPost(t, "", http.StatusOK)
-			if err := p.kit.Faults.Set(row.set); err != nil {
-				t.Fatal(err)
-			}
-			p.add(t, "n1")
-			p.step(t)
-			if fmt.Sprint(p.to.got) != row.got || p.kit.Notices.Pending() != row.pending {
-				t.Errorf("got %v, %d pending; want %s, %d", p.to.got, p.kit.Notices.Pending(), row.got, row.pending)
-			}
-		})
-	}
-}
-
-func TestOutboxStoppingIsNoTry(t *testing.T) {
-	t.Parallel()
-	p := newPost(t, "", http.StatusOK)
-	p.add(t, "n1")
-	stopped, stop := context.WithCancel(context.Background())
-	stop()
-	if _, err := p.kit.Notices.Step(stopped); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v", err)
-	}
-	p.step(t)
-	if p.to.count() != 1 || p.kit.Notices.Pending() != 0 {
-		t.Errorf("%d tries, %d pending", p.to.count(), p.kit.Notices.Pending())
-	}
-}
-
-func TestOutboxManySteppersSendEachOnce(t *testing.T) {
-	t.Parallel()
-	p := newPost(t, "", http.StatusOK)
-	const notices = 200
-	var all sync.WaitGroup
-	for i := range notices {
-		all.Go(func() { p.add(t, fmt.Sprint(i)) })
-	}
-	all.Wait()
-	for range 8 {
-		all.Go(func() {
-			for range notices / 8 {
-				if _, err := p.kit.Notices.Step(context.Background()); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	all.Wait()
-	if p.to.count() != notices || p.kit.Notices.Pending() != 0 {
-		t.Errorf("%d sent, %d pending", p.to.count(), p.kit.Notices.Pending())
 	}
 }

@@ -15,11 +15,11 @@ import (
 
 // Gateway is what the pages need of the use cases. *gateway.Gateway satisfies it.
 type Gateway interface {
-	Page(ctx context.Context, token string, d gateway.Device) (gateway.Page, error)
-	Go(ctx context.Context, token, method string, d gateway.Device, clientIP string) (gateway.Leave, error)
+	Page(ctx context.Context, in gateway.PageInput) (gateway.Page, error)
+	Go(ctx context.Context, in gateway.PageInput, clientIP string) (gateway.Leave, error)
 	Back(ctx context.Context, token string) error
 	Watching(ctx context.Context, token string) (version int64, ended bool, err error)
-	Subscribe(token string) (changed <-chan struct{}, stop func())
+	Subscribe(ctx context.Context, token string) (changed <-chan struct{}, stop func(), err error)
 	Returned(ctx context.Context, rawQuery string) (token string, err error)
 	Arrived(ctx context.Context, token string) error
 }

@@ -69,14 +69,14 @@ func (f *fake) set(version int64, ended bool) {
 	f.version, f.ended = version, ended
 }
 
-func (f *fake) Page(_ context.Context, t string, d gateway.Device) (gateway.Page, error) {
-	f.device = d
-	return f.page, f.called("Page", t)
+func (f *fake) Page(_ context.Context, in gateway.PageInput) (gateway.Page, error) {
+	f.device = in.Device
+	return f.page, f.called("Page", in.Token)
 }
 
-func (f *fake) Go(_ context.Context, t, _ string, d gateway.Device, ip string) (gateway.Leave, error) {
-	f.device, f.ip = d, ip
-	return f.leave, f.called("Go", t)
+func (f *fake) Go(_ context.Context, in gateway.PageInput, ip string) (gateway.Leave, error) {
+	f.device, f.ip = in.Device, ip
+	return f.leave, f.called("Go", in.Token)
 }
 
 func (f *fake) Back(_ context.Context, t string) error    { return f.called("Back", t) }
@@ -89,8 +89,11 @@ func (f *fake) Watching(_ context.Context, t string) (int64, bool, error) {
 	return f.version, f.ended, err
 }
 
-func (f *fake) Subscribe(string) (<-chan struct{}, func()) {
-	return f.changed, func() { f.mu.Lock(); defer f.mu.Unlock(); f.stopped++ }
+func (f *fake) Subscribe(_ context.Context, t string) (<-chan struct{}, func(), error) {
+	if err := f.called("Subscribe", t); err != nil {
+		return nil, nil, err
+	}
+	return f.changed, func() { f.mu.Lock(); defer f.mu.Unlock(); f.stopped++ }, nil
 }
 
 func (f *fake) Returned(_ context.Context, rawQuery string) (string, error) {

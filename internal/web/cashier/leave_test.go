@@ -23,8 +23,8 @@ func TestGo(t *testing.T) {
 		says  string
 	}{
 		{name: "to the platform", leave: gateway.Leave{URL: "https://pay.example/gateway.do?x=1"}, see: "https://pay.example/gateway.do?x=1"},
-		{name: "back to our page", leave: gateway.Leave{ToProcess: true}, see: "/payment/process/" + token},
-		{name: "language is carried", leave: gateway.Leave{ToProcess: true}, path: goPath + "?lang=en", see: "/payment/process/" + token + "?lang=en"},
+		{name: "back to our page", leave: gateway.Leave{ToProcess: true}, see: "/payment/process/" + token + "?method=alipay"},
+		{name: "language is carried", leave: gateway.Leave{ToProcess: true}, path: goPath + "?lang=en", see: "/payment/process/" + token + "?method=alipay&lang=en"},
 		{name: "not a web address", leave: gateway.Leave{URL: "javascript:alert(1)"}, code: 500, says: "出了点问题"},
 		{name: "a form without an end", leave: gateway.Leave{FormHTML: "<form>"}, code: 500, says: "出了点问题"},
 		{name: "paid meanwhile", err: &gateway.Error{Code: gateway.CodePaymentNotOpen}, see: "/payment/process/" + token},

@@ -121,7 +121,11 @@ func (h *cashier) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer leave()
-	changed, stop := h.Gateway.Subscribe(token)
+	changed, stop, err := h.Gateway.Subscribe(r.Context(), token)
+	if err != nil {
+		h.noPulse(w, r, err)
+		return
+	}
 	defer stop()
 	p, err := h.watch(r, token)
 	if err != nil {

@@ -30,7 +30,7 @@ func (h *cashier) process(w http.ResponseWriter, r *http.Request) {
 		h.redirect(w, r, "/payment/success/"+page.Payment.Token)
 		return
 	}
-	h.render(w, r, http.StatusOK, h.screenOf(r, page))
+	h.show(w, r, h.screenOf(r, page))
 }
 
 // success shows what the database says. A payer who arrives proves nothing (A31): while nothing is decided the page
@@ -51,10 +51,20 @@ func (h *cashier) success(w http.ResponseWriter, r *http.Request) {
 		page.Phase = gateway.PhaseConfirming
 		s := h.screenOf(r, page)
 		s.Unpaid = true
-		h.render(w, r, http.StatusOK, s)
+		h.show(w, r, s)
 	default:
-		h.render(w, r, http.StatusOK, h.screenOf(r, page))
+		h.show(w, r, h.screenOf(r, page))
 	}
+}
+
+// show renders a payment's page. Without JavaScript the page's refresh is the poll, so it keeps the payment watched.
+func (h *cashier) show(w http.ResponseWriter, r *http.Request, s screen) {
+	if s.Live && r.Method == http.MethodGet {
+		if _, err := h.watch(r, s.Token()); err != nil {
+			h.logError(r, err)
+		}
+	}
+	h.render(w, r, http.StatusOK, s)
 }
 
 // returned takes the platform's signed way back when it carries no token of ours.
@@ -84,7 +94,7 @@ func (h *cashier) leave(w http.ResponseWriter, r *http.Request) {
 		h.notFound(w, r)
 		return
 	}
-	to, err := h.Gateway.Go(r.Context(), token, method, h.device(r), h.ClientIP(r))
+	to, err := h.Gateway.Go(r.Context(), gateway.PageInput{Token: token, Method: method, Device: h.device(r)}, h.ClientIP(r))
 	switch code := codeOf(err); {
 	case err == nil:
 		h.follow(w, r, token, method, to)
@@ -100,7 +110,7 @@ func (h *cashier) leave(w http.ResponseWriter, r *http.Request) {
 func (h *cashier) follow(w http.ResponseWriter, r *http.Request, token, method string, to gateway.Leave) {
 	switch {
 	case to.ToProcess:
-		h.redirect(w, r, "/payment/process/"+token)
+		h.redirect(w, r, "/payment/process/"+token+"?method="+method) // a payer may have several; show the chosen one
 	case webURL(to.URL) != "":
 		noStore(w)
 		http.Redirect(w, r, to.URL, http.StatusSeeOther)
@@ -157,7 +167,11 @@ func (h *cashier) load(w http.ResponseWriter, r *http.Request) (gateway.Page, bo
 	if r.URL.Query().Get("all") != "" {
 		device = gateway.Device{} // "show all": as an ordinary browser sees it
 	}
-	page, err := h.Gateway.Page(r.Context(), token, device)
+	method := r.URL.Query().Get("method")
+	if !validMethod(method) {
+		method = ""
+	}
+	page, err := h.Gateway.Page(r.Context(), gateway.PageInput{Token: token, Method: method, Device: device})
 	switch {
 	case err == nil:
 		return page, true
@@ -201,7 +215,11 @@ func (h *cashier) logError(r *http.Request, err error) {
 // redirect answers 303 to a path of ours and carries a chosen language on.
 func (h *cashier) redirect(w http.ResponseWriter, r *http.Request, path string) {
 	noStore(w)
-	http.Redirect(w, r, path+keep(r), http.StatusSeeOther)
+	kept := keep(r)
+	if strings.Contains(path, "?") {
+		kept = strings.Replace(kept, "?", "&", 1)
+	}
+	http.Redirect(w, r, path+kept, http.StatusSeeOther)
 }
 
 func (h *cashier) formHosts(method string) []string {
@@ -260,11 +278,8 @@ func lowerAlnum(s string) bool {
 // webURL returns s when it is an absolute http or https address that browsers and url.Parse read alike, else ""
 // (A87: //evil, /\evil, https:evil, javascript:, userinfo).
 func webURL(s string) string {
-	if strings.ContainsAny(s, "\\\t\r\n") {
-		return ""
-	}
 	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") {
+	if err != nil || u.Hostname() == "" || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") {
 		return ""
 	}
 	return s
