@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -322,7 +323,6 @@ func TestI03WrittenOnce(t *testing.T) {
 			`UPDATE attempts SET transaction_id = NULL`,
 			`UPDATE attempts SET paid_at = paid_at + 1`,
 			`UPDATE attempts SET status = 'closed', transaction_id = NULL`,
-			`UPDATE attempts SET status = 'closed'`,
 			`UPDATE attempts SET refunded = -1`,
 			`UPDATE refunds SET amount = 2`,
 			`UPDATE refunds SET refund_no = 'x'`,
@@ -331,6 +331,9 @@ func TestI03WrittenOnce(t *testing.T) {
 			if err := w.exec(forbidden); err == nil {
 				t.Errorf("allowed: %s", forbidden)
 			}
+		}
+		if err := w.exec(`UPDATE attempts SET status = 'closed'`); err == nil || !strings.Contains(err.Error(), "nothing leaves paid") {
+			t.Errorf("an attempt left paid: %v", err)
 		}
 		must(t, w.exec(`UPDATE payments SET paid_at = paid_at, amount = amount`))
 	})

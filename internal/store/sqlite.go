@@ -72,7 +72,7 @@ func openSQLite(ctx context.Context, path string, o Options) (_ engine, err erro
 	if err != nil {
 		return nil, err
 	}
-	s.writer = startWriter(conn)
+	s.writer = startWriter(conn, o.Log)
 	if s.readers, err = sql.Open("sqlite", liteDSN(path, "query_only(1)")); err != nil {
 		return nil, err
 	}

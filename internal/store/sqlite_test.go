@@ -132,6 +132,48 @@ func TestManyWritesShareOneCommit(t *testing.T) {
 	}
 }
 
+// A lost race is daily business: it must cost its neighbours neither a rollback nor a commit of their own.
+func TestRefusedGuardDisturbsNoNeighbour(t *testing.T) {
+	t.Parallel()
+	w := newLite(t)
+	must(t, w.Apply(t.Context(), w.newPayment("taken")))
+	late := w.newPayment("taken")
+	let := w.held()
+	runs := make(chan bool, 4)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		must(t, w.tx(context.Background(), func(run) error { runs <- true; return nil }))
+	})
+	w.queued(1)
+	wg.Go(func() {
+		if err := w.Apply(context.Background(), late); !errors.Is(err, ErrOrderTaken) {
+			t.Error(err)
+		}
+	})
+	w.queued(2)
+	let()
+	wg.Wait()
+	if len(runs) != 1 {
+		t.Errorf("the neighbour ran %d times", len(runs))
+	}
+}
+
+// After a failed flush nobody knows what is on the disk (I-17): every write is refused until a restart.
+func TestI17DiskFailureStopsWriting(t *testing.T) {
+	t.Parallel()
+	w := newLite(t)
+	p := w.stored(w.newPayment("before"))
+	let := w.held()
+	w.engine.(*lite).writer.broken = errors.New("the disk failed")
+	let()
+	if err := w.Apply(t.Context(), w.newPayment("after")); err == nil || !strings.Contains(err.Error(), "the disk failed") {
+		t.Errorf("wrote on: %v", err)
+	}
+	if _, err := w.Payment(t.Context(), p.ID); err != nil {
+		t.Errorf("reading must go on: %v", err)
+	}
+}
+
 func TestCloseAnswersEverybody(t *testing.T) {
 	t.Parallel()
 	w := newLite(t)
@@ -173,8 +215,8 @@ func TestReadersDoNotWaitForTheWriter(t *testing.T) {
 	if n, err := w.NumberEvents(ctx); n != 0 || err != nil {
 		t.Error(n, err)
 	}
-	if err := w.read(ctx, stmt{text: `DELETE FROM events RETURNING id`, row: func(scan) error { return nil }}); err == nil {
-		t.Error("a reader wrote")
+	if err := w.read(ctx, stmt{text: `DELETE FROM events RETURNING id`, row: func(scan) error { return nil }}); err == nil || !strings.Contains(err.Error(), "readonly") {
+		t.Errorf("a reader wrote: %v", err)
 	}
 }
 

@@ -75,7 +75,7 @@ type stmt struct {
 	args []any
 	row  func(scan) error // called for each row of a query or RETURNING; nil: no rows
 	hit  *int64           // when set, receives the number of rows written
-	one  bool             // exactly one row must be written (a row that Apply loaded is never gone)
+	one  bool             // exactly one row must be written; a batch of PostgreSQL's tells only after its commit
 }
 
 // dialect holds the words in which the engines differ.

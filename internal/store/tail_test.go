@@ -116,6 +116,36 @@ func TestEventsByManyWritersAndTails(t *testing.T) {
 	})
 }
 
+// Two nodes that number at once would give one place twice; the second waits for the first to commit.
+func TestNumberingWaitsForTheOtherNode(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newPostgresDatabase(t))
+	must(t, w.Apply(t.Context(), w.newPayment("order")))
+	numbered := make(chan int, 1)
+	must(t, w.tx(t.Context(), func(run run) error {
+		if err := run(stmt{text: `SELECT pg_advisory_xact_lock($1)`, args: []any{int64(numberingLock)}}); err != nil {
+			return err
+		}
+		go func() {
+			n, err := w.NumberEvents(context.Background())
+			if err != nil {
+				t.Error(err)
+			}
+			numbered <- n
+		}()
+		for waiting := int64(0); waiting == 0 && len(numbered) == 0; {
+			waiting = w.count(`SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 7368563`)
+		}
+		if len(numbered) != 0 {
+			t.Error("numbered beside the holder of the lock")
+		}
+		return nil
+	}))
+	if n := <-numbered; n != 1 {
+		t.Errorf("numbered %d", n)
+	}
+}
+
 func (w *world) endpoint(id, url, key string) {
 	w.t.Helper()
 	must(w.t, w.UpsertEndpoint(w.t.Context(), Endpoint{ID: id, Shop: "shop", URL: url, Secret: secret.New(key)}))
