@@ -204,7 +204,7 @@ func newWorld(t *testing.T) *world {
 	w.now.Store(time.Date(2026, 11, 24, 4, 0, 0, 0, time.UTC).UnixMilli())
 	ids, path := id.New(time.Now), filepath.Join(t.TempDir(), "test.db")
 	db, err := store.Open(t.Context(), store.Options{
-		DSN: "sqlite:" + path, Mode: "test", Now: w.clock, NewID: ids.ID, Log: slog.New(slog.DiscardHandler),
+		DSN: "sqlite:" + path, Mode: "test", Now: w.clock, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

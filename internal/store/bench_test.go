@@ -18,7 +18,7 @@ const callers = 64
 func benchWorld(b *testing.B, dsn string) *world {
 	b.Helper()
 	w := &world{clock: &clock{now: start}, ids: new(atomic.Int64)}
-	w.DB = open(b, Options{DSN: dsn, Mode: "test", Now: w.clock.Now, NewID: w.id, Log: slog.New(slog.DiscardHandler), AllowUnsafe: true})
+	w.DB = open(b, Options{DSN: dsn, Mode: "test", Now: w.clock.Now, Log: slog.New(slog.DiscardHandler), AllowUnsafe: true})
 	return w
 }
 

@@ -31,11 +31,10 @@ var (
 
 // Options of Open.
 type Options struct {
-	DSN   string // "sqlite:/path/to/test.db" or "postgres://…"
-	Mode  string // "test" or "live": stored inside; the other mode refuses to open
-	Now   func() time.Time
-	NewID func(prefix string) string
-	Log   *slog.Logger
+	DSN  string // "sqlite:/path/to/test.db" or "postgres://…"
+	Mode string // "test" or "live": stored inside; the other mode refuses to open
+	Now  func() time.Time
+	Log  *slog.Logger
 	// AllowUnsafe accepts a PostgreSQL with fsync or synchronous_commit off. Only tests set it.
 	AllowUnsafe bool
 }
