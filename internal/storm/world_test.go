@@ -129,7 +129,7 @@ func newStorm(seed uint64, dsn string, wire bool, trace io.Writer) (*storm, erro
 	s.began = s.now()
 	var err error
 	s.db, err = store.Open(context.Background(), store.Options{
-		DSN: dsn, Mode: "test", Now: s.clock, NewID: s.id, Log: slog.New(listener{s}),
+		DSN: dsn, Mode: "test", Now: s.clock, Log: slog.New(listener{s}),
 	})
 	if err != nil {
 		return nil, err
