@@ -13,7 +13,7 @@ import (
 )
 
 // planted are mistakes that a storm must see. Each is made in a copy of the source, and the seed named here fails by
-// the invariant named first. When the code around a mistake changes, its seed may too: the test then says which.
+// the invariant named first.
 var planted = []struct {
 	name string
 	file string // under internal
@@ -24,9 +24,9 @@ var planted = []struct {
 }{
 	{
 		"event guard", "store/apply.go", "text: db.sql.event, args", `text: db.sql.event + map[bool]string{true: " ON CONFLICT (payment_id, seq) DO NOTHING"}[WRONG && first], args`,
-		3, "I-08",
+		17, "I-08",
 	},
-	{"fence", "store/apply.go", "if fence != nil && first {", "if fence != nil && first && !(WRONG) {", 266, "I-12"},
+	{"fence", "store/apply.go", "if fence != nil && first {", "if fence != nil && first && !(WRONG) {", 381, "I-12"},
 	{"fence of a release", "store/claims.go", "stmt{text: release,", `stmt{text: release + map[bool]string{true: " OR id = $1 AND $2 > 0"}[WRONG],`, 75, "I-12"},
 	{
 		"acknowledged before the commit", "gateway/gateway.go", "if !errors.Is(err, store.ErrStale) {",
@@ -47,22 +47,26 @@ var planted = []struct {
 	{"opened after the payer left", "gateway/open.go", "!a.CloseWantedAt.IsZero() ||", "!a.CloseWantedAt.IsZero() && !(WRONG) ||", 3, "I-12"},
 }
 
-// TestPlanted proves that the storm can fail: without the mistake the same binary passes, with it the seed fails.
+// TestPlanted proves that the storm can fail: without the mistake the same binary passes, with it the named seed fails.
+// When the code around a mistake changed, another seed may be the one that sees it: the test looks for one.
 func TestPlanted(t *testing.T) {
 	t.Parallel()
 	binary := plant(t)
 	for _, p := range planted {
 		t.Run(p.id+" "+p.name, func(t *testing.T) {
 			t.Parallel()
-			if out, failed := storms(t, binary, "", "-storm.seed", p.seed); failed {
+			named := fmt.Sprintf("-storm.seed=%d", p.seed)
+			if out := storms(t, binary, "", named); len(out) > 0 {
 				t.Fatalf("seed %d fails without the mistake:\n%s", p.seed, out)
 			}
-			out, failed := storms(t, binary, p.name, "-storm.seed", p.seed)
-			if failed && strings.Contains(out, p.id) {
+			if seeing(storms(t, binary, p.name, named), p.id) != nil {
 				return
 			}
-			out, _ = storms(t, binary, p.name, "-storm.seeds", seeds)
-			t.Fatalf("seed %d does not see it by %s any more; of %d seeds these do: %v", p.seed, p.id, seeds, seeing(out, p.id))
+			found := seeing(storms(t, binary, p.name, fmt.Sprintf("-storm.seeds=%d", seeds), "-storm.until="+p.id), p.id)
+			if found == nil {
+				t.Fatalf("no seed up to %d sees it by %s: the storm is blind to it", seeds, p.id)
+			}
+			t.Logf("the code around it changed: seed %d does not see it any more, %v does; name that one to save the search", p.seed, found)
 		})
 	}
 }
@@ -114,15 +118,17 @@ func plant(t *testing.T) (binary string) {
 	return binary
 }
 
-// storms runs the built storm with one mistake awake ("" = none).
-func storms(t *testing.T, binary, wrong, name string, value int) (out string, failed bool) {
+// storms runs the built storm with one mistake awake ("" = none) and returns what it says of failures, "" for none.
+func storms(t *testing.T, binary, wrong string, flags ...string) (failures string) {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), binary, "-test.run", "TestStorm$", fmt.Sprintf("%s=%d", name, value))
+	c := exec.CommandContext(t.Context(), binary, append([]string{"-test.run", "TestStorm$"}, flags...)...)
 	c.Env = append(os.Environ(), "STORM_WRONG="+wrong)
 	var text bytes.Buffer
 	c.Stdout, c.Stderr = &text, &text
-	err := c.Run()
-	return text.String(), err != nil
+	if c.Run() == nil {
+		return ""
+	}
+	return text.String()
 }
 
 // seeing lists the failed seeds of a run that broke the invariant id.
