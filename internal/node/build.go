@@ -72,7 +72,7 @@ func (n *Node) build(ctx context.Context) error {
 		return err
 	}
 	n.db, err = store.Open(ctx, store.Options{
-		DSN: n.config.Database.Reveal(), Mode: "test", Now: n.now, NewID: n.ids.ID, Log: n.log,
+		DSN: n.config.Database.Reveal(), Mode: "test", Now: n.now, Log: n.log,
 	})
 	if err != nil {
 		return err
