@@ -258,6 +258,33 @@ func TestNoSuccessWithoutACommit(t *testing.T) {
 	}
 }
 
+// TestNoSuccessWhenTheCommitFails: everything is read, and then the database takes no event.
+func TestNoSuccessWhenTheCommitFails(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.create("o1", "scan")
+	good := w.g.NewID
+	w.g.NewID = func(string) string { return "evt_twice" } // events have unique ids
+	if r := w.notice(w.qr, p.Attempts[0], "tx", nil); r.Body != "fail" {
+		t.Fatalf("answered %+v for what was not stored", r)
+	}
+	w.g.NewID = good
+	if r := w.notice(w.qr, p.Attempts[0], "tx", nil); r.Body != "success" {
+		t.Fatalf("answered %+v once the database took it", r)
+	}
+}
+
+func TestLiveModeReturnsToNoLoopback(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.g.Livemode = true
+	in := gateway.CreateInput{Shop: "shop", OrderNo: "o", Amount: 1, Subject: "s", ReturnURL: "http://127.0.0.1:3000/"}
+	var e *gateway.Error
+	if _, err := w.g.Create(t.Context(), in); !errors.As(err, &e) || e.Param != "return_url" {
+		t.Fatalf("a live payment may lead to the payer's own machine: %v", err)
+	}
+}
+
 func TestA38ClosedAfterPaidChangesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
