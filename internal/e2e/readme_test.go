@@ -163,7 +163,7 @@ func readmePorts(t *testing.T, n int) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close()
+		defer func() { _ = l.Close() }() // all are held until all are known, so that they differ
 		ports = append(ports, l.Addr().String())
 	}
 	return ports
