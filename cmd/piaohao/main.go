@@ -1,0 +1,53 @@
+// Command piaohao is the gateway, and its simulator alone.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"piaohao/internal/config"
+)
+
+// verbs are the program's verbs, one file each; bare piaohao is serve.
+type verbs struct {
+	Serve   serve   `cmd:"" default:"1" help:"Run the gateway; in test mode with simulator and demo shop (default)."`
+	Sim     sim     `cmd:"" help:"Run the simulator of both platforms alone, for any program."`
+	Version version `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	var v verbs
+	k := kong.Parse(&v, kong.Name("piaohao"),
+		kong.Description("A payment gateway for WeChat Pay and Alipay. Settings come from the environment; see README.md."))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	k.BindTo(ctx, (*context.Context)(nil))
+	if err := k.Run(); err != nil {
+		stop()
+		fmt.Fprintln(os.Stderr, "piaohao:", err)
+		os.Exit(1) //nolint:gocritic // stop has run
+	}
+}
+
+func settings() (config.Config, error) { return config.Load(config.Environ(os.Environ())) }
+
+type version struct{}
+
+// Run prints the module's version and the commit it was built from.
+func (version) Run() error { //nolint:unparam // kong's signature
+	info, _ := debug.ReadBuildInfo()
+	revision := "unknown"
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			revision = s.Value
+		}
+	}
+	fmt.Println("piaohao", info.Main.Version, revision, info.GoVersion)
+	return nil
+}

@@ -1,0 +1,156 @@
+// Package alipay is the client side of Alipay's open platform, gateway protocol (V2): page pay and wap pay, query,
+// close, asynchronous notices and the payer's signed return. RSA2 (SHA256withRSA) in public-key mode only; the
+// algorithm is never read from a message. "opendocs" are the platform's documents, opendocs.alipay.com.
+package alipay
+
+import (
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"piaohao/internal/channel"
+	"piaohao/internal/pay"
+	"piaohao/internal/secret"
+)
+
+const name = "alipay" // of the driver and of the method
+
+// Config is what one app of the open platform needs. Key texts are PEM or bare base64, PKCS#1, PKCS#8 or SPKI.
+type Config struct {
+	AppID      string      `env:"ALIPAY_APP_ID" doc:"APPID of the app on the open platform"`
+	SellerID   string      `env:"ALIPAY_SELLER_ID" doc:"Merchant's PID, begins with 2088; without it notices are bound by the app id alone" optional:"true"`
+	PrivateKey secret.Text `env:"ALIPAY_PRIVATE_KEY" doc:"The app's private key (应用私钥), PEM or bare base64"`
+	PublicKey  string      `env:"ALIPAY_PUBLIC_KEY" doc:"Alipay's public key (支付宝公钥), not the app's own, PEM or bare base64"`
+
+	Gateway string // URL of gateway.do without a query; "" = the platform's own, live or sandbox as the account is
+}
+
+// The platform's own gateways (opendocs, gateway and sandbox).
+const (
+	liveGateway    = "https://openapi.alipay.com/gateway.do"
+	sandboxGateway = "https://openapi-sandbox.dl.alipaydev.com/gateway.do"
+)
+
+// maxOrderLife is the longest time the platform keeps an order unpaid (timeout_express 15d, opendocs, alipay.trade.page.pay); the
+// order's own time_expire always comes first.
+const maxOrderLife = 15 * 24 * time.Hour
+
+// Driver is this package's one value. The "_form" products are never chosen for a device, only by name. FormHosts
+// cover both hosts of the gateway and the cashier it redirects to: Chromium applies form-action to redirects too.
+var Driver = channel.Driver{
+	Info: channel.Info{
+		Channel:     name,
+		Method:      name,
+		NotifyPath:  "/payment/alipay/notify",
+		BrowserMark: "AlipayClient",
+		FormHosts:   []string{"https://*.alipay.com", "https://*.alipaydev.com"},
+		Products: []channel.Product{
+			{Name: "page", Shape: pay.ShapeURL, Lazy: true, Desktop: true, Lifetime: maxOrderLife},
+			{Name: "wap", Shape: pay.ShapeURL, Lazy: true, Phone: true, Lifetime: maxOrderLife},
+			{Name: "page_form", Shape: pay.ShapeForm, Lazy: true, Lifetime: maxOrderLife},
+			{Name: "wap_form", Shape: pay.ShapeForm, Lazy: true, Lifetime: maxOrderLife},
+		},
+	},
+	New: open,
+}
+
+// client is the Channel of one account. It holds parsed keys and is never written after open.
+type client struct {
+	env     channel.Env
+	appID   string
+	gateway string
+	private *rsa.PrivateKey
+	public  *rsa.PublicKey // Alipay's
+}
+
+func open(config any, env channel.Env) (channel.Channel, error) {
+	c, ok := config.(*Config)
+	if !ok {
+		return nil, fmt.Errorf("alipay: config is %T, not *alipay.Config", config)
+	}
+	if err := c.check(env.Account); err != nil {
+		return nil, err
+	}
+	private, err := parsePrivate(c.PrivateKey.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	public, err := parsePublic(c.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	if public.Equal(&private.PublicKey) {
+		return nil, errors.New("ALIPAY_PUBLIC_KEY is the app's own public key (应用公钥), the pair of ALIPAY_PRIVATE_KEY: " +
+			"put Alipay's public key there, shown in the console as 支付宝公钥 once the 应用公钥 is uploaded")
+	}
+	return &client{env: env, appID: c.AppID, gateway: c.gateway(env.Account.Livemode), private: private, public: public}, nil
+}
+
+func (c *Config) gateway(live bool) string {
+	switch {
+	case c.Gateway != "":
+		return c.Gateway
+	case live:
+		return liveGateway
+	}
+	return sandboxGateway
+}
+
+func (c *Config) check(account channel.Account) error {
+	switch {
+	case c.AppID == "":
+		return errors.New("ALIPAY_APP_ID is missing")
+	case len(c.AppID) > 32 || !only(c.AppID, isDigit):
+		return errors.New("ALIPAY_APP_ID must be the app's APPID: digits, at most 32")
+	case len(c.SellerID) > 32 || !only(c.SellerID, isDigit):
+		return errors.New("ALIPAY_SELLER_ID must be the merchant's PID: digits, at most 32")
+	case c.PrivateKey.Empty():
+		return errors.New("ALIPAY_PRIVATE_KEY is missing: put the app's private key (应用私钥) there")
+	case c.PublicKey == "":
+		return errors.New("ALIPAY_PUBLIC_KEY is missing: put Alipay's public key (支付宝公钥) there")
+	case account.AppID != c.AppID || account.MerchantID != c.SellerID:
+		return errors.New("alipay: the account's app id or merchant number differs from ALIPAY_APP_ID or ALIPAY_SELLER_ID")
+	}
+	gateway := c.gateway(account.Livemode)
+	u, err := url.Parse(gateway)
+	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || strings.Contains(gateway, "?") {
+		return errors.New("alipay: the gateway must be an absolute URL without a query")
+	}
+	if u.Scheme != "https" && (u.Scheme != "http" || account.Livemode) {
+		return errors.New("alipay: the gateway must be an https URL")
+	}
+	return nil
+}
+
+// Ack is exactly "success" or "fail" (opendocs, asynchronous notices: anything but "success" is sent again, 8 times in 25 hours).
+func (*client) Ack(accepted bool) channel.Reply {
+	word := "fail"
+	if accepted {
+		word = "success"
+	}
+	return channel.Reply{Status: 200, ContentType: "text/plain; charset=utf-8", Body: word}
+}
+
+func fail(op string, kind channel.Kind, code, text string) *channel.Error {
+	return &channel.Error{Kind: kind, Op: op, Code: code, Text: text}
+}
+
+// only reports whether every byte of s passes.
+func only(s string, pass func(byte) bool) bool {
+	for i := range len(s) {
+		if !pass(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// isNumberByte holds for what order and trade numbers are made of; a real notice carries a hyphen.
+func isNumberByte(c byte) bool {
+	return isDigit(c) || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || c == '-'
+}

@@ -1,0 +1,168 @@
+package channeltest_test
+
+import (
+	"crypto"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"piaohao/internal/channel"
+	"piaohao/internal/channel/channeltest"
+	"piaohao/internal/channel/wechatv3"
+	"piaohao/internal/pay"
+	"piaohao/internal/secret"
+)
+
+// wechat is WeChat Pay as this suite plays it. Answers and notices are signed over "timestamp\nnonce\nbody\n".
+type wechat struct {
+	merchant, platform string // private keys, bare base64 of PKCS#1
+	key                *rsa.PrivateKey
+}
+
+const (
+	wechatV3Key  = "0123456789abcdef0123456789ABCDEF"
+	wechatPeerID = "PUB_KEY_ID_0190000500100000000000000000000001"
+	wechatSerial = "5157F09EFDC096DE15EBE81A47057A7232F1B8E1"
+)
+
+func newWechat(t *testing.T) *wechat {
+	t.Helper()
+	var texts [2]string
+	var key *rsa.PrivateKey
+	for i := range texts {
+		var err error
+		if key, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+			t.Fatal(err)
+		}
+		texts[i] = base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PrivateKey(key))
+	}
+	return &wechat{merchant: texts[0], platform: texts[1], key: key}
+}
+
+func (*wechat) Info() channel.Info { return wechatv3.Driver.Info }
+
+func (*wechat) Account() channel.Account {
+	return channel.Account{ID: "wechat-test", AppID: "wx0000000000005001", MerchantID: "1900005001"}
+}
+
+func (w *wechat) Secrets() []string { return []string{w.merchant, wechatV3Key} }
+
+func (w *wechat) New(t *testing.T, env channel.Env) channel.Channel {
+	t.Helper()
+	account := w.Account()
+	c, err := wechatv3.Driver.New(&wechatv3.Config{
+		AppID: account.AppID, MerchantID: account.MerchantID, SerialNo: wechatSerial,
+		PrivateKey: secret.New(w.merchant), APIv3Key: secret.New(wechatV3Key), PublicKeyID: wechatPeerID,
+		PublicKey: base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PublicKey(&w.key.PublicKey)),
+		BaseURL:   "http://platform.test",
+	}, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (w *wechat) sign(t *testing.T, body string) http.Header {
+	t.Helper()
+	timestamp, nonce := strconv.FormatInt(channeltest.Now.Unix(), 10), "593BEC0C930BF1AFEB40B4A08C8FB242"
+	digest := sha256.Sum256([]byte(timestamp + "\n" + nonce + "\n" + body + "\n"))
+	signature, err := rsa.SignPKCS1v15(nil, w.key, crypto.SHA256, digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return http.Header{
+		"Content-Type": {"application/json"}, "Wechatpay-Serial": {wechatPeerID}, "Wechatpay-Timestamp": {timestamp},
+		"Wechatpay-Nonce": {nonce}, "Wechatpay-Signature": {base64.StdEncoding.EncodeToString(signature)},
+	}
+}
+
+// transaction is a transaction object (查询订单).
+func transaction(a pay.Attempt, state string) string {
+	text := `{"appid":"` + a.AppID + `","mchid":"` + a.MerchantID + `","out_trade_no":"` + a.OutTradeNo + `","trade_state":"` + state + `"`
+	if state == "SUCCESS" {
+		text += `,"transaction_id":"` + channeltest.TransactionID + `","success_time":"2026-03-01T12:04:59+08:00","amount":{"total":` +
+			strconv.FormatInt(int64(a.Amount), 10) + `,"payer_total":1,"currency":"CNY","payer_currency":"CNY"}`
+	}
+	return text + "}"
+}
+
+func (w *wechat) Answer(t *testing.T, op string, a pay.Attempt, say channeltest.Say) channel.Answer {
+	t.Helper()
+	no := func(status int, code string) channel.Answer {
+		return channel.Answer{Status: status, Body: []byte(`{"code":"` + code + `","message":"不可以"}`)}
+	}
+	yes := func(body string) channel.Answer { return channel.Answer{Status: 200, Body: []byte(body)} }
+	answer := map[string]map[channeltest.Say]channel.Answer{
+		"open": {
+			channeltest.SayUnpaid:   yes(`{"code_url":"weixin://wxpay/bizpayurl?pr=` + a.OutTradeNo + `"}`),
+			channeltest.SayDeclined: no(403, "NO_AUTH"),
+			channeltest.SayPaid:     no(400, "ORDER_PAID"),
+			channeltest.SayClosed:   no(400, "ORDER_CLOSED"),
+			channeltest.SayLimited:  no(429, "FREQUENCY_LIMITED"),
+		},
+		"query": {
+			channeltest.SayUnpaid:  yes(transaction(a, "NOTPAY")),
+			channeltest.SayPaid:    yes(transaction(a, "SUCCESS")),
+			channeltest.SayClosed:  yes(transaction(a, "CLOSED")),
+			channeltest.SayAbsent:  no(404, "ORDER_NOT_EXIST"),
+			channeltest.SayLimited: no(429, "FREQUENCY_LIMITED"),
+		},
+		"close": {
+			channeltest.SayClosed:  {Status: 204},
+			channeltest.SayAbsent:  no(404, "ORDER_NOT_EXIST"),
+			channeltest.SayPaid:    no(400, "ORDER_PAID"),
+			channeltest.SayLimited: no(429, "FREQUENCY_LIMITED"),
+		},
+	}[op][say]
+	answer.Header = w.sign(t, string(answer.Body))
+	return answer
+}
+
+func (*wechat) Unsigned(_ *testing.T, a channel.Answer) channel.Answer {
+	a.Header = a.Header.Clone()
+	for name := range a.Header {
+		if strings.HasPrefix(name, "Wechatpay-") {
+			a.Header.Del(name)
+		}
+	}
+	return a
+}
+
+func (w *wechat) Notice(t *testing.T, a pay.Attempt) channel.Inbound {
+	t.Helper()
+	block, err := aes.NewCipher([]byte(wechatV3Key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const nonce = "fdasflkja484"
+	body, err := json.Marshal(map[string]any{
+		"id": "EV-2018022511223320873", "create_time": "2026-03-01T12:05:00+08:00", "resource_type": "encrypt-resource",
+		"event_type": "TRANSACTION.SUCCESS", "summary": "支付成功",
+		"resource": map[string]any{
+			"original_type": "transaction", "algorithm": "AEAD_AES_256_GCM", "associated_data": "transaction", "nonce": nonce,
+			"ciphertext": aead.Seal(nil, []byte(nonce), []byte(transaction(a, "SUCCESS")), []byte("transaction")),
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return channel.Inbound{Header: w.sign(t, string(body)), Body: body}
+}
+
+func TestWechatV3(t *testing.T) {
+	t.Parallel()
+	channeltest.Run(t, newWechat(t))
+}

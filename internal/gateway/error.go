@@ -1,0 +1,41 @@
+package gateway
+
+import "time"
+
+// Error is what a use case refuses with: a stable code, a text that says what to do, the cause kept apart for logs.
+// httpx maps the code to a status; no other package knows status numbers.
+type Error struct {
+	Code       Code
+	Public     string        // for the caller; says what to do; no secret, nothing technical of ours
+	Param      string        // the offending parameter, "" when none
+	RetryAfter time.Duration // 0 = not told
+	Cause      error
+}
+
+// Code is the stable public name of an error. Append-only (golden test).
+type Code string
+
+// The codes.
+const (
+	CodeInvalid           Code = "invalid_request"      // 400: a parameter is wrong; Param names it
+	CodeUnauthorized      Code = "unauthorized"         // 401: no key, unknown key
+	CodeWrongMode         Code = "wrong_mode"           // 401: a live key here, or a test key there
+	CodeNotFound          Code = "not_found"            // 404: no such object, or another shop's
+	CodeOrderConflict     Code = "order_no_conflict"    // 409: that order has a payment of another amount
+	CodePaymentClosing    Code = "payment_closing"      // 409: closing by expiry; see RetryAfter
+	CodePaymentNotOpen    Code = "payment_not_open"     // 409: paid or closed already
+	CodeTooManyAttempts   Code = "too_many_attempts"    // 409: MaxAttempts reached
+	CodeMethodUnavailable Code = "method_unavailable"   // 400: no account offers it
+	CodeDeclined          Code = "declined"             // 409: the platform said a final no
+	CodePlatformBusy      Code = "platform_unreachable" // 503: the platform does not answer now
+	CodeBusy              Code = "busy"                 // 503: we are overloaded or the database is away
+	CodeTooLarge          Code = "too_large"            // 413
+	CodeRateLimited       Code = "rate_limited"         // 429
+	CodeInternal          Code = "internal"             // 500
+)
+
+// Error is the code and the public text; never the cause.
+func (e *Error) Error() string { return string(e.Code) + ": " + e.Public }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }

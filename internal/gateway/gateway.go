@@ -1,0 +1,227 @@
+// Package gateway holds the use cases: each loads a payment, lets pay.Decide decide, applies the Change, and only then
+// tells anyone. Platforms are data and channels here; no name of one occurs.
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"piaohao/internal/channel"
+	"piaohao/internal/pay"
+	"piaohao/internal/store"
+	"piaohao/internal/view"
+)
+
+// Bounds of every use case.
+const (
+	maxStale = 8                // loads and decisions of one use case before it gives up (design §1)
+	lease    = 20 * time.Second // outlives the two platform calls that one claim may make
+	inCall   = 8 * time.Second  // how long a request waits for a platform, or for the holder of a claim
+)
+
+// Account is one merchant number with its channel.
+type Account struct {
+	channel.Account
+	Info      channel.Info
+	Channel   channel.Channel
+	WalletURL string // test mode: prefix of the simulated wallet's address, the escaped code follows; "" in live mode
+}
+
+// Config is what a Gateway is made of.
+type Config struct {
+	DB        *store.DB
+	Accounts  []Account // the first of a method takes its new attempts
+	PublicURL string    // origin that payers and platforms reach us under, no trailing slash
+	Livemode  bool
+	// ReturnOrigins are the origins a return_url may have; in test mode every loopback origin may too.
+	ReturnOrigins []string
+	Now           func() time.Time
+	NewID         func(prefix string) string // time-ordered
+	NewToken      func() string              // ≥ 128 random bits, of [0-9a-z]
+	Log           *slog.Logger
+}
+
+// Gateway is the use cases over one database. Safe for concurrent use; New starts nothing.
+type Gateway struct {
+	Config
+	ids      []string // account ids, for claims
+	byPath   map[string][]Account
+	watchers watchers
+	arrivals arrivals
+	refusals Refusals
+	tail     int64 // events up to this pos were told to watchers; only StepTail uses it
+}
+
+// New builds a Gateway.
+func New(c Config) *Gateway {
+	g := &Gateway{Config: c, byPath: map[string][]Account{}}
+	for _, a := range c.Accounts {
+		g.ids = append(g.ids, a.ID)
+		for _, path := range notifyPaths(a) {
+			g.byPath[path] = append(g.byPath[path], a)
+		}
+	}
+	return g
+}
+
+// notifyPaths are the guide's path, shared by the accounts of a platform, and one of the account alone.
+func notifyPaths(a Account) []string {
+	return []string{a.Info.NotifyPath, a.Info.NotifyPath + "/" + a.ID}
+}
+
+// Platforms is what the web layer mounts, one per method.
+func (g *Gateway) Platforms() []Platform {
+	var out []Platform
+	index := map[string]int{}
+	for _, a := range g.Accounts {
+		i, seen := index[a.Info.Method]
+		if !seen {
+			i = len(out)
+			index[a.Info.Method] = i
+			out = append(out, Platform{
+				Method: a.Info.Method, NotifyPaths: notifyPaths(a)[:1],
+				BrowserMark: a.Info.BrowserMark, FormHosts: a.Info.FormHosts,
+			})
+		}
+		out[i].NotifyPaths = append(out[i].NotifyPaths, notifyPaths(a)[1])
+	}
+	return out
+}
+
+func (g *Gateway) account(id string) *Account {
+	for i := range g.Accounts {
+		if g.Accounts[i].ID == id {
+			return &g.Accounts[i]
+		}
+	}
+	return nil
+}
+
+func (g *Gateway) accountFor(method string) *Account {
+	for i := range g.Accounts {
+		if g.Accounts[i].Info.Method == method {
+			return &g.Accounts[i]
+		}
+	}
+	return nil
+}
+
+// errLostClaim says that another node has taken the claim over: what we learnt under it is not written.
+var errLostClaim = errors.New("the claim was lost")
+
+// outcome is what a decision came to.
+type outcome struct {
+	payment pay.Payment
+	verdict pay.Verdict
+	// incident is set with Quarantine, and not stored yet.
+	incident *pay.Incident
+}
+
+// decide runs Decide → Apply on p, loading it again when somebody else was faster.
+func (g *Gateway) decide(ctx context.Context, p pay.Payment, in pay.Input) (outcome, error) {
+	for range maxStale {
+		c, verdict := pay.Decide(p, in, g.Now(), g.NewID)
+		if verdict != pay.Applied {
+			return outcome{p, verdict, c.Incident}, nil
+		}
+		err := g.apply(ctx, c)
+		if err == nil {
+			return outcome{payment: c.Payment, verdict: verdict}, nil
+		}
+		if errors.Is(err, store.ErrTransactionUsed) {
+			return g.numberTaken(p, in), nil
+		}
+		if !errors.Is(err, store.ErrStale) {
+			return outcome{}, err
+		}
+		if p, err = g.DB.Payment(ctx, p.ID); err != nil {
+			return outcome{}, err
+		}
+		if f := c.Fence; f != nil {
+			if a := p.AttemptByID(f.AttemptID); a == nil || a.Due.Tries != f.Tries {
+				return outcome{}, errLostClaim
+			}
+		}
+	}
+	return outcome{}, &Error{Code: CodeBusy, Public: "too many changes at once; try again"}
+}
+
+func (g *Gateway) apply(ctx context.Context, c pay.Change) error {
+	var body view.Payment
+	for i := range c.Events {
+		e := &c.Events[i]
+		if !e.Type.ForShops() {
+			continue
+		}
+		if body.ID == "" {
+			body = view.Of(c.Payment, g.cashierURL(c.Payment), nil)
+		}
+		text, err := view.EventBody(*e, body)
+		if err != nil {
+			return fmt.Errorf("event body: %w", err)
+		}
+		e.Body = text
+	}
+	return g.DB.Apply(ctx, c)
+}
+
+func (g *Gateway) numberTaken(p pay.Payment, in pay.Input) outcome {
+	o, _ := in.(pay.Observation)
+	return outcome{payment: p, verdict: pay.Quarantine, incident: &pay.Incident{
+		ID: g.NewID("inc"), Account: o.Account, Kind: pay.IncidentNumberTaken, PaymentID: p.ID, At: g.Now(),
+		Detail: "transaction " + o.TransactionID + " paid an attempt of another payment already",
+	}}
+}
+
+// observe decides on what a platform said. raw is the message as it came, or nil when we asked.
+func (g *Gateway) observe(ctx context.Context, p pay.Payment, o pay.Observation, raw []byte) (outcome, error) {
+	out, err := g.decide(ctx, p, o)
+	if err != nil {
+		return out, err
+	}
+	log := g.Log.With("payment", p.ID, "out_trade_no", o.OutTradeNo, "account", o.Account, "source", o.Source)
+	if out.verdict == pay.Quarantine {
+		out.incident.Raw = raw
+		out.incident.Digest = digest(out.incident, o, raw)
+		isNew, err := g.DB.RecordIncident(ctx, *out.incident)
+		if err != nil {
+			return out, err
+		}
+		if isNew {
+			log.Error("quarantined", "incident", out.incident.ID, "kind", out.incident.Kind, "detail", out.incident.Detail)
+		}
+		return out, nil
+	}
+	log.Info("observed", "state", o.State, "verdict", out.verdict, "status", out.payment.Status)
+	return out, nil
+}
+
+// digest makes a repeated message one incident; without a message the facts stand for it.
+func digest(i *pay.Incident, o pay.Observation, raw []byte) string {
+	if raw == nil {
+		raw = fmt.Appendf(nil, "%s|%s|%s|%d|%s|%s", i.Kind, o.OutTradeNo, o.State, o.Amount, o.Currency, o.TransactionID)
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:])
+}
+
+func (g *Gateway) cashierURL(p pay.Payment) string {
+	return g.PublicURL + "/payment/process/" + p.Token
+}
+
+func (g *Gateway) goURL(p pay.Payment, method string) string {
+	return g.PublicURL + "/payment/go/" + p.Token + "/" + method
+}
+
+// notFound is the one answer to everything that is not there or not yours.
+func notFound(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return &Error{Code: CodeNotFound, Public: "no such payment", Cause: err}
+	}
+	return err
+}

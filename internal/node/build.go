@@ -1,0 +1,223 @@
+package node
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"piaohao/internal/config"
+	"piaohao/internal/demo"
+	"piaohao/internal/gateway"
+	"piaohao/internal/id"
+	"piaohao/internal/secret"
+	sims "piaohao/internal/sim/all"
+	"piaohao/internal/store"
+	"piaohao/internal/web/api"
+	"piaohao/internal/web/cashier"
+	"piaohao/internal/web/httpx"
+	"piaohao/internal/web/notify"
+	"piaohao/internal/webhook"
+)
+
+// The two shops of test mode.
+const (
+	defaultShop = "default"
+	demoShop    = "demo"
+)
+
+// New builds a node: gateway, and in test mode the simulator and the demo shop. It takes ports and files; Run serves.
+func New(ctx context.Context, c config.Config, logs io.Writer) (*Node, error) {
+	n := newNode(c, logs)
+	n.ids = id.New(n.now)
+	if err := n.build(ctx); err != nil {
+		_ = n.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// NewSim builds the simulator alone.
+func NewSim(c config.Config, logs io.Writer) (*Node, error) {
+	n := newNode(c, logs)
+	err := dataDir(c.DataDir)
+	if err == nil {
+		_, err = n.buildSim()
+	}
+	if err != nil {
+		_ = n.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+func newNode(c config.Config, logs io.Writer) *Node {
+	return &Node{config: c, log: newLogger(logs, c.LogLevel), now: time.Now, drain: make(chan struct{})}
+}
+
+func (n *Node) build(ctx context.Context) error {
+	if err := dataDir(n.config.DataDir); err != nil {
+		return err
+	}
+	var err error
+	if n.keys, err = loadTestKeys(n.config.DataDir); err != nil {
+		return err
+	}
+	credentials, err := n.credentials(ctx)
+	if err != nil {
+		return err
+	}
+	n.db, err = store.Open(ctx, store.Options{
+		DSN: n.config.Database.Reveal(), Mode: "test", Now: n.now, Log: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	n.closers = append(n.closers, n.db.Close)
+	accounts, err := testAccounts(n.config, credentials, n.log)
+	if err != nil {
+		return err
+	}
+	n.gateway = gateway.New(gateway.Config{
+		DB: n.db, Accounts: accounts, PublicURL: n.config.PublicURL, ReturnOrigins: n.config.ReturnOrigins,
+		Now: n.now, NewID: n.ids.ID, NewToken: id.Token, Log: n.log,
+	})
+	n.sender = &webhook.Sender{DB: n.db, HTTP: webhook.NewTransport(loopbackWebhooks), Now: n.now, Rand: rand.Int64N, Log: n.log}
+	if err := n.seed(ctx, accounts); err != nil {
+		return err
+	}
+	handler, err := n.handler()
+	if err != nil {
+		return err
+	}
+	if err := n.listen("gateway", "LISTEN_ADDR", n.config.ListenAddr, handler); err != nil {
+		return err
+	}
+	return n.buildDemo()
+}
+
+// credentials are the simulator's: the built-in one's, or those of one that runs elsewhere.
+func (n *Node) credentials(ctx context.Context) (sims.Credentials, error) {
+	if n.config.SimAddr == config.Off {
+		return fetchCredentials(ctx, n.config.SimURL)
+	}
+	return n.buildSim()
+}
+
+func (n *Node) buildSim() (sims.Credentials, error) {
+	sim, err := newSim(n.config, n.log)
+	if err != nil {
+		return sims.Credentials{}, fmt.Errorf("simulator: %w", err)
+	}
+	n.closers = append(n.closers, sim.Close)
+	n.sim = sim
+	err = n.listen("simulator", "SIM_ADDR", n.config.SimAddr, sim.Handler())
+	return sim.Credentials(), err
+}
+
+// seed writes accounts, shops, keys and endpoints as the settings have them now.
+func (n *Node) seed(ctx context.Context, accounts []gateway.Account) error {
+	for _, a := range accounts {
+		row := store.AccountRow{
+			ID: a.ID, Channel: a.Info.Channel, Method: a.Info.Method, AppID: a.AppID, MerchantID: a.MerchantID,
+			RatePerSecond: ratePerSecond,
+		}
+		if err := n.db.UpsertAccount(ctx, row); err != nil {
+			return err
+		}
+	}
+	for _, s := range []struct{ id, name, key, webhook, secret string }{
+		{defaultShop, "默认商户", n.keys.Default, n.config.WebhookURL, n.config.WebhookSecret.Reveal()},
+		{demoShop, "半亩书茶", n.keys.Demo, n.demoURL() + "/webhook", n.keys.DemoWebhook},
+	} {
+		if err := n.seedShop(ctx, s.id, s.name, s.key, s.webhook, s.secret); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loopbackWebhooks lets shops on this machine hear of events; only test mode may.
+const loopbackWebhooks = true
+
+// ratePerSecond is how often the query plan asks a platform, for all nodes together (design: rate bucket).
+const ratePerSecond = 20
+
+func (n *Node) seedShop(ctx context.Context, shop, name, key, url, secretText string) error {
+	if err := n.db.UpsertShop(ctx, store.Shop{ID: shop, Name: name}); err != nil {
+		return err
+	}
+	if err := n.db.UpsertKey(ctx, shop, sha256.Sum256([]byte(key)), false); err != nil {
+		return err
+	}
+	if url == "" || (shop == demoShop && n.config.DemoAddr == config.Off) {
+		return n.db.RemoveEndpoint(ctx, shop)
+	}
+	if err := webhook.CheckURL(url, loopbackWebhooks); err != nil {
+		return fmt.Errorf("WEBHOOK_URL: %w", err)
+	}
+	return n.db.UpsertEndpoint(ctx, store.Endpoint{ID: "whep_" + shop, Shop: shop, URL: url, Secret: secret.New(secretText)})
+}
+
+func (n *Node) demoURL() string { return "http://" + n.config.DemoAddr }
+
+// handler is everything that the gateway's address answers.
+func (n *Node) handler() (http.Handler, error) {
+	platforms := n.gateway.Platforms()
+	methods := make([]string, len(platforms))
+	for i, p := range platforms {
+		methods[i] = p.Method
+	}
+	rest, err := api.New(api.Config{Gateway: n.gateway, PublicURL: n.config.PublicURL, Methods: methods})
+	if err != nil {
+		return nil, err
+	}
+	pages := cashier.New(cashier.Config{
+		Gateway: n.gateway, Platforms: platforms, Log: n.log, Now: n.now, Draining: n.drain,
+		ClientIP: func(r *http.Request) string { return httpx.ClientIP(r, nil) },
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", rest)
+	notify.Mount(mux, n.gateway)
+	mux.Handle("/payment", pages)
+	mux.Handle("/payment/", pages)
+	mux.HandleFunc("/", httpx.NotFound)
+	return httpx.Wrap(n.log, n.now, mux), nil
+}
+
+func (n *Node) buildDemo() error {
+	if n.config.DemoAddr == config.Off {
+		return nil
+	}
+	shop, err := demo.New(demo.Config{
+		GatewayURL: "http://" + n.config.ListenAddr, Key: n.keys.Demo, WebhookSecret: n.keys.DemoWebhook,
+		PublicURL: n.demoURL(), DBPath: filepath.Join(n.config.DataDir, "demo.db"), Now: n.now, NewID: n.ids.ID, Log: n.log,
+	})
+	if err != nil {
+		return fmt.Errorf("demo shop: %w", err)
+	}
+	n.closers = append(n.closers, shop.Close)
+	return n.listen("demo shop", "DEMO_ADDR", n.config.DemoAddr, shop.Handler())
+}
+
+// Greet prints where everything is and a curl that works as it stands.
+func (n *Node) Greet(w io.Writer) {
+	c := n.config
+	if n.gateway == nil {
+		_, _ = fmt.Fprintf(w, "\n  模拟器 Simulator   %s/sim\n  凭据 Credentials   %s/sim/credentials\n\n", c.SimURL, c.SimURL)
+		return
+	}
+	_, _ = fmt.Fprintf(w, "\n票号 Piaohao · 测试模式，不会真实扣款 · test mode, no real money\n\n")
+	if c.DemoAddr != config.Off {
+		_, _ = fmt.Fprintf(w, "  示例商店 Demo shop    %s\n", n.demoURL())
+	}
+	_, _ = fmt.Fprintf(w, "  网关 Gateway          %s\n  模拟平台 Simulator    %s/sim\n", c.PublicURL, c.SimURL)
+	_, _ = fmt.Fprintf(w, "  测试密钥 Test key     %s\n\n创建一笔支付 Create a payment:\n\n", n.keys.Default)
+	_, _ = fmt.Fprintf(w, `curl -s %s/v1/payments -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' -d '{"order_no":"order-%d","amount":12800,"subject":"测试商品","method":"wechat"}'`,
+		c.PublicURL, n.keys.Default, n.now().Unix())
+	_, _ = fmt.Fprint(w, "\n\n")
+}

@@ -1,0 +1,200 @@
+// Package node builds a whole process out of the rooms and runs it: servers, loops, waking, drain. It is the only
+// place, next to the store's writer, that starts goroutines and reads the wall clock.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"piaohao/internal/config"
+	"piaohao/internal/gateway"
+	"piaohao/internal/id"
+	"piaohao/internal/store"
+	"piaohao/internal/web/httpx"
+	"piaohao/internal/webhook"
+)
+
+// Sizes of the machine room.
+const (
+	attemptLoops  = 4
+	deliveryLoops = 4
+	noticeLoops   = 4 // of the built-in simulator
+	drainTime     = 10 * time.Second
+)
+
+// server is one listener with its handler.
+type server struct {
+	name     string
+	variable string // the setting that moves it
+	listener net.Listener
+	http     *http.Server
+}
+
+// Node is a built process; Run runs it.
+type Node struct {
+	config  config.Config
+	log     *slog.Logger
+	now     func() time.Time
+	ids     *id.Maker
+	keys    testKeys
+	db      *store.DB
+	gateway *gateway.Gateway
+	sender  *webhook.Sender
+	sim     simulator
+	servers []server
+	closers []func() error
+	drain   chan struct{} // closed when the drain begins: live pages end
+}
+
+// simulator is what node needs of the simulator that it runs itself.
+type simulator interface {
+	Step(ctx context.Context) (time.Time, error)
+	Woken() <-chan struct{}
+}
+
+// listen takes the port first, so that a taken one is the first thing a person hears of.
+func (n *Node) listen(name, variable, addr string, h http.Handler) error {
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s: port %s is taken by another program; stop that program, or set %s to another address", name, addr, variable)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: cannot listen on %s (set %s): %w", name, addr, variable, err)
+	}
+	n.closers = append(n.closers, func() error { return ignoreClosed(l.Close()) })
+	n.servers = append(n.servers, server{name: name, variable: variable, listener: l, http: httpx.NewServer(h, n.log)})
+	return nil
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// dataDir makes the data folder, readable by its owner only, and proves that it can be written.
+func dataDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("cannot make the data folder %s (set DATA_DIR to a folder that can be written): %w", dir, err)
+	}
+	probe := filepath.Join(dir, ".writable")
+	if err := os.WriteFile(probe, nil, 0o600); err != nil {
+		return fmt.Errorf("cannot write in the data folder %s (set DATA_DIR to a folder that can be written): %w", dir, err)
+	}
+	return os.Remove(probe)
+}
+
+// Close lets go of everything that New took, newest first.
+func (n *Node) Close() error {
+	var errs []error
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		errs = append(errs, n.closers[i]())
+	}
+	n.closers = nil
+	return errors.Join(errs...)
+}
+
+// Run serves until ctx ends, then drains for at most drainTime: requests and steps under way finish.
+func (n *Node) Run(ctx context.Context) error {
+	live, stop := context.WithCancel(ctx)
+	defer stop()
+	// Steps and requests outlive the signal: they get a context that ends only with the drain.
+	work, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	failed := make(chan error, len(n.servers))
+	for _, s := range n.servers {
+		s.http.BaseContext = func(net.Listener) context.Context { return work }
+		go func() { failed <- s.http.Serve(s.listener) }()
+	}
+	l := &loops{now: n.now, log: n.log}
+	if err := n.startLoops(live, work, l); err != nil {
+		return err
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+		n.log.Info("stopping", "drain_s", drainTime.Seconds())
+	case err = <-failed:
+	}
+	stop()
+	close(n.drain)
+	drained, done := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer done()
+	for _, s := range n.servers {
+		err = errors.Join(err, s.http.Shutdown(drained))
+	}
+	idle := make(chan struct{})
+	go func() { l.wg.Wait(); close(idle) }()
+	select {
+	case <-idle:
+	case <-drained.Done():
+		cut()
+		<-idle
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	return err
+}
+
+// startLoops starts every stepper. live ends with the signal and stops the loops between two steps; work is what the
+// steps themselves run under.
+func (n *Node) startLoops(live, work context.Context, l *loops) error {
+	under := func(do step) step {
+		return func(context.Context) (time.Time, error) { return do(work) }
+	}
+	if n.sim != nil {
+		for range noticeLoops {
+			l.run(live, "simulator", under(n.sim.Step))
+		}
+		l.wg.Go(func() { l.wakeOn(live, n.sim.Woken()) })
+	}
+	if n.gateway == nil {
+		return nil
+	}
+	if err := n.gateway.StartTail(work); err != nil {
+		return err
+	}
+	l.always(live, "clock", clockEvery, under(l.watchClock(n.db.Clock)))
+	for range attemptLoops {
+		l.run(live, "attempts", under(n.gateway.StepAttempt))
+	}
+	l.run(live, "expiry", under(n.gateway.StepExpiry))
+	for range deliveryLoops {
+		l.run(live, "deliveries", under(n.sender.Step))
+	}
+	l.wg.Go(func() { n.tail(live, work, l) })
+	return nil
+}
+
+// tail follows the events: woken by local commits, else each tailSleep. New events wake every loop.
+func (n *Node) tail(live, work context.Context, l *loops) {
+	committed := n.db.Committed()
+	for live.Err() == nil {
+		told, err := n.gateway.StepTail(work)
+		if err != nil {
+			n.log.Error("tail failed", "cause", err)
+			sleep(live, longestPause, nil)
+			continue
+		}
+		if told > 0 {
+			l.wakeAll()
+			continue
+		}
+		sleep(live, tailSleep, committed)
+	}
+}
+
+func newLogger(w io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+}

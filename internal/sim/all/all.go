@@ -1,0 +1,119 @@
+// Package all is the simulator as one server: both platforms at the root of one address, and under /sim/ the payer's
+// wallet, the books for checkers, the merchant's credentials, faults and the clock.
+//
+//	GET  /sim               index page
+//	GET  /sim/credentials   what a merchant configures, of both platforms
+//	GET  /sim/wallet?code=  the payer's phone; POST with code and result acts
+//	POST /sim/wallet/pay    {"code", "payer"?, "result"?} the same for programs
+//	GET  /sim/books         all orders
+//	GET, POST /sim/faults   simkit.FaultSettings; a POST replaces all of them
+//	GET, POST /sim/clock    POST {"advance":"15m"} and/or {"scale":60}
+//
+// A platform may add its own under /sim/<its name>/.
+package all
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"piaohao/internal/sim/alipaysim"
+	"piaohao/internal/sim/simkit"
+	"piaohao/internal/sim/wechatsim"
+)
+
+// Options is what the simulator is built from.
+type Options = simkit.Options
+
+// Credentials is what a merchant of both platforms configures.
+type Credentials struct {
+	WeChat wechatsim.Credentials `json:"wechat"`
+	Alipay alipaysim.Credentials `json:"alipay"`
+}
+
+// Sim is both platforms on one kit.
+type Sim struct {
+	kit         *simkit.Kit
+	platforms   []simkit.Platform
+	credentials Credentials
+	mux         *http.ServeMux
+}
+
+// New opens the books and builds both platforms. At the first start of a directory it makes four RSA keys (about 0.5 s).
+func New(o Options) (*Sim, error) {
+	kit, err := simkit.New(o)
+	if err != nil {
+		return nil, err
+	}
+	wechat, err := wechatsim.New(kit)
+	if err != nil {
+		return nil, errors.Join(err, kit.Close())
+	}
+	alipay, err := alipaysim.New(kit)
+	if err != nil {
+		return nil, errors.Join(err, kit.Close())
+	}
+	s := &Sim{
+		kit: kit, mux: http.NewServeMux(), platforms: []simkit.Platform{wechat, alipay},
+		credentials: Credentials{WeChat: wechat.Credentials(), Alipay: alipay.Credentials()},
+	}
+	for _, p := range s.platforms {
+		p.Mount(s.mux)
+	}
+	s.mountControl()
+	return s, nil
+}
+
+// Handler serves everything.
+func (s *Sim) Handler() http.Handler { return s.mux }
+
+// Step sends the notice that is due longest, if one is due, and returns the wall time of the next; zero = none.
+func (s *Sim) Step(ctx context.Context) (time.Time, error) { return s.kit.Notices.Step(ctx) }
+
+// Woken receives after something became due sooner than Step last said. For the one consumer that runs Step.
+func (s *Sim) Woken() <-chan struct{} { return s.kit.Woken() }
+
+// Credentials returns what a merchant configures.
+func (s *Sim) Credentials() Credentials { return s.credentials }
+
+// Close syncs and closes the books, after the last call and Step.
+func (s *Sim) Close() error { return s.kit.Close() }
+
+// at returns the one platform that knows the code or number: simkit.ErrUnknown, or a *simkit.Refusal when both do.
+func (s *Sim) at(code string) (simkit.Platform, error) {
+	var known simkit.Platform
+	unknown := simkit.ErrUnknown
+	for _, p := range s.platforms {
+		_, err := p.Find(code)
+		var refusal *simkit.Refusal
+		switch {
+		case errors.Is(err, simkit.ErrUnknown):
+			if err != simkit.ErrUnknown { //nolint:errorlint // wrapped is what says why
+				unknown = err // this one says why
+			}
+			continue
+		case err != nil && !errors.As(err, &refusal):
+			return nil, err
+		case known != nil:
+			return nil, &simkit.Refusal{Reason: simkit.ReasonAmbiguous}
+		}
+		known = p
+	}
+	if known == nil {
+		return nil, unknown
+	}
+	return known, nil
+}
+
+// act lets a payer pay or turn away.
+func (s *Sim) act(code, payer, result string) (simkit.Order, error) {
+	p, err := s.at(code)
+	if err != nil {
+		return simkit.Order{}, err
+	}
+	if result == simkit.ResultPay {
+		return p.Pay(code, payer)
+	}
+	return p.Refuse(code, payer)
+}

@@ -1,0 +1,207 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Claim is the right to call the platform for one attempt until its lease ends. Tries is the fence: it names this
+// claim in pay.Fence, and Release compares it.
+type Claim struct {
+	PaymentID, AttemptID, Account string
+	Tries, Asked, Failures        int64
+}
+
+const (
+	claimable = `due_at <= $1 AND (lease_until IS NULL OR lease_until <= $1)`
+	leaseIt   = `UPDATE attempts SET lease_until = $2, tries = tries + 1 WHERE `
+	claimed   = ` RETURNING payment_id, id, account, tries, asked, failures`
+
+	// The rate bucket is GCRA: bucket is when it will be full again, each call takes 1/rate of a second, and a second's
+	// worth may go at once. $1 now (ms), $2 now (µs), $3 now + 1 s (µs).
+	hasToken   = `bucket + 1000000 / rate_per_second <= $3 AND (back_off_until IS NULL OR back_off_until <= $1)`
+	takeBucket = `UPDATE accounts SET bucket = CASE WHEN bucket > $2 THEN bucket ELSE $2 END + 1000000 / rate_per_second
+		WHERE ` + hasToken + ` AND id = (SELECT c.id FROM accounts c WHERE ` + hasToken + `
+			AND EXISTS (SELECT 1 FROM attempts WHERE account = c.id AND ` + claimable + `)
+			AND c.id IN (%s) ORDER BY c.bucket, c.id LIMIT 1) RETURNING id`
+
+	// Those that somebody watches are few: found from the payment. account || '' keeps the planner from going
+	// through the account's whole backlog instead (CROSS JOIN fixes SQLite's order of tables, for the same reason).
+	claimWatched = leaseIt + `id = (SELECT a.id FROM payments p CROSS JOIN attempts a WHERE p.watched_until > $1
+		AND a.payment_id = p.id AND a.account || '' = $3 AND ` + claimable + ` ORDER BY a.due_at LIMIT 1)` + claimed
+	claimDue = leaseIt + `id = (SELECT id FROM attempts WHERE account = $3 AND ` + claimable + `
+		ORDER BY due_at LIMIT 1)` + claimed
+	claimThis = leaseIt + `id = $3 AND (lease_until IS NULL OR lease_until <= $1)` + claimed
+
+	release = `UPDATE attempts SET lease_until = NULL, due_at = CASE WHEN asked = $3 THEN $4 ELSE due_at END,
+		failures = CASE WHEN $5 = 1 THEN failures + 1 ELSE 0 END WHERE id = $1 AND tries = $2`
+	ask = `UPDATE attempts SET due_at = CASE WHEN due_at < $2 THEN due_at ELSE $2 END, asked = asked + 1
+		WHERE id = $1 AND due_at IS NOT NULL`
+	backOff = `UPDATE accounts SET back_off_until = $2 WHERE id = $1 AND (back_off_until IS NULL OR back_off_until < $2)`
+
+	// Per account: the earliest due row that nobody holds, the earliest end of a held one, when the rate allows.
+	attemptDue = `SELECT c.back_off_until, c.bucket + 1000000 / c.rate_per_second - 1000000,
+		(SELECT a.due_at FROM attempts a WHERE a.account = c.id AND a.due_at IS NOT NULL AND a.lease_until IS NULL
+			ORDER BY a.due_at LIMIT 1),
+		(SELECT MIN(CASE WHEN h.due_at > h.lease_until THEN h.due_at ELSE h.lease_until END) FROM attempts h
+			WHERE h.account = c.id AND h.lease_until IS NOT NULL AND h.due_at IS NOT NULL)
+		FROM accounts c WHERE c.id IN (%s)`
+)
+
+// list is the IN list of some accounts: their places, from the given one, and the arguments.
+func list(from int, accounts []string) (string, []any) {
+	args := make([]any, len(accounts))
+	for i, a := range accounts {
+		args[i] = a
+	}
+	return places(from, len(accounts)), args
+}
+
+// ClaimAttempt takes one due attempt of these accounts until now+lease, watched payments first, and with it one
+// call from the account's rate bucket. false: nothing is due, or the rates and back-offs allow nothing now, or
+// another node was faster; NextAttemptDue tells when to look again.
+func (db *DB) ClaimAttempt(ctx context.Context, accounts []string, now time.Time, lease time.Duration) (Claim, bool, error) {
+	if len(accounts) == 0 {
+		return Claim{}, false, nil
+	}
+	in, names := list(4, accounts)
+	us := now.UnixMicro()
+	take := stmt{text: fmt.Sprintf(takeBucket, in), args: append([]any{millis(now), us, us + 1_000_000}, names...)}
+	var c Claim
+	err := db.tx(ctx, func(run run) error {
+		c = Claim{}
+		account := ""
+		take.row = func(scan scan) error { return scan(&account) }
+		if err := run(take); err != nil || account == "" {
+			return err
+		}
+		s := c.stmt(claimWatched, now, lease, account)
+		if err := run(s); err != nil || c.AttemptID != "" {
+			return err
+		}
+		s.text = claimDue
+		return run(s)
+	})
+	return c.result(err)
+}
+
+// ClaimThis takes one attempt for a request that calls the platform itself: a free lease is enough, due or not,
+// and it takes nothing from the rate bucket.
+func (db *DB) ClaimThis(ctx context.Context, attemptID string, now time.Time, lease time.Duration) (Claim, bool, error) {
+	var c Claim
+	err := db.write(ctx, c.stmt(claimThis, now, lease, attemptID))
+	return c.result(err)
+}
+
+// stmt fills c from the row it claims, if any. what is $3.
+func (c *Claim) stmt(text string, now time.Time, lease time.Duration, what string) stmt {
+	return stmt{text: text, args: []any{millis(now), millis(now.Add(lease)), what}, row: func(scan scan) error {
+		return scan(&c.PaymentID, &c.AttemptID, &c.Account, &c.Tries, &c.Asked, &c.Failures)
+	}}
+}
+
+func (c Claim) result(err error) (Claim, bool, error) {
+	if err != nil {
+		return Claim{}, false, fmt.Errorf("store: claiming an attempt: %w", err)
+	}
+	return c, c.AttemptID != "", nil
+}
+
+// Release gives a claim back. It writes due (zero: none) only if nobody asked for the row meanwhile, and counts
+// failures in a row. ErrStale: the lease had ended and another holder has the row; nothing was written.
+func (db *DB) Release(ctx context.Context, c Claim, due time.Time, failed bool) error {
+	return db.fenced(ctx, stmt{text: release, args: []any{c.AttemptID, c.Tries, c.Asked, millis(due), bit(failed)}})
+}
+
+// fenced runs a write whose last statement hits no row when the claim was lost.
+func (db *DB) fenced(ctx context.Context, batch ...stmt) error {
+	var hit int64
+	batch[len(batch)-1].hit = &hit
+	if err := db.write(ctx, batch...); err != nil {
+		return fmt.Errorf("store: giving a claim back: %w", err)
+	}
+	if hit == 0 {
+		return ErrStale
+	}
+	return nil
+}
+
+// AskAttempt makes an attempt due now, whoever holds it; one without a due time has nothing left to do and stays.
+func (db *DB) AskAttempt(ctx context.Context, attemptID string, now time.Time) error {
+	return db.write(ctx, stmt{text: ask, args: []any{attemptID, millis(now)}})
+}
+
+// BackOff keeps all nodes from claiming the account's attempts until then; it never shortens an earlier one.
+func (db *DB) BackOff(ctx context.Context, account string, until time.Time) error {
+	return db.write(ctx, stmt{text: backOff, args: []any{account, millis(until)}})
+}
+
+// NextAttemptDue returns when ClaimAttempt may next find something for these accounts, zero for never: per row the
+// later of its due time and its lease, and not before the account's rate and back-off allow it.
+func (db *DB) NextAttemptDue(ctx context.Context, accounts []string) (time.Time, error) {
+	if len(accounts) == 0 {
+		return time.Time{}, nil
+	}
+	in, args := list(1, accounts)
+	var next time.Time
+	err := db.read(ctx, stmt{text: fmt.Sprintf(attemptDue, in), args: args, row: func(scan scan) error {
+		var backOff, free, held time.Time
+		var bucket int64
+		if err := scan((*stamp)(&backOff), &bucket, (*stamp)(&free), (*stamp)(&held)); err != nil {
+			return err
+		}
+		due := sooner(free, held)
+		if due.IsZero() {
+			return nil
+		}
+		next = sooner(next, later(due, later(backOff, time.UnixMilli((bucket+999)/1000).UTC())))
+		return nil
+	}})
+	if err != nil {
+		return time.Time{}, fmt.Errorf("store: looking for due attempts: %w", err)
+	}
+	return next, nil
+}
+
+// sooner returns the earlier time; zero is never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// ExpiredPayments returns up to limit open payments, not yet closing, whose time has run out, the oldest first.
+func (db *DB) ExpiredPayments(ctx context.Context, now time.Time, limit int) ([]string, error) {
+	var ids []string
+	err := db.read(ctx, stmt{
+		text: `SELECT id FROM payments WHERE status = 'open' AND close_wanted_at IS NULL AND expires_at <= $1
+			ORDER BY expires_at LIMIT $2`,
+		args: []any{millis(now), int64(limit)},
+		row: func(scan scan) error {
+			var id string
+			err := scan(&id)
+			ids = append(ids, id)
+			return err
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store: looking for expired payments: %w", err)
+	}
+	return ids, nil
+}
+
+// NextExpiry returns when the next open payment expires, zero for never.
+func (db *DB) NextExpiry(ctx context.Context) (time.Time, error) {
+	var at time.Time
+	err := db.found(ctx, `SELECT MIN(expires_at) FROM payments WHERE status = 'open' AND close_wanted_at IS NULL`, nil, (*stamp)(&at))
+	return at, err
+}

@@ -1,0 +1,80 @@
+package store
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// The constraints that callers act on, by one name for both engines.
+const (
+	refusedSeq         = "events_pkey"          // the guard of a Change, or the fence inside it
+	refusedOrder       = "payments_order"       // the guard of a create
+	refusedTransaction = "attempts_transaction" // one number on two attempts
+)
+
+// sqliteRefusals are SQLite's words for them: it names columns, not indexes.
+var sqliteRefusals = []struct{ words, name string }{
+	{"UNIQUE constraint failed: events.payment_id, events.seq", refusedSeq},
+	{"NOT NULL constraint failed: events.seq", refusedSeq},
+	{"UNIQUE constraint failed: payments.shop, payments.order_no", refusedOrder},
+	{"UNIQUE constraint failed: attempts.transaction_id, attempts.account", refusedTransaction},
+}
+
+// SQLSTATE codes (PostgreSQL manual, appendix A).
+const (
+	pgNotNull       = "23502"
+	pgUnique        = "23505"
+	pgSerialization = "40001"
+	pgDeadlock      = "40P01"
+)
+
+// refusal names the constraint that refused a write, or is "" for every other error.
+func refusal(err error) string {
+	var lite *sqlite.Error
+	if errors.As(err, &lite) {
+		for _, r := range sqliteRefusals {
+			if strings.Contains(lite.Error(), r.words) {
+				return r.name
+			}
+		}
+		return ""
+	}
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return ""
+	}
+	switch {
+	case pg.Code == pgUnique:
+		return pg.ConstraintName
+	case pg.Code == pgNotNull && pg.TableName == "events" && pg.ColumnName == "seq":
+		return refusedSeq
+	}
+	return ""
+}
+
+// sqliteConstraint reports whether a constraint refused the statement: SQLite then undid that statement alone.
+func sqliteConstraint(err error) bool { return sqliteCode(err) == sqlite3.SQLITE_CONSTRAINT }
+
+// sqliteIO reports a failed read, write or flush of the disk.
+func sqliteIO(err error) bool { return sqliteCode(err) == sqlite3.SQLITE_IOERR }
+
+func sqliteCode(err error) int {
+	var lite *sqlite.Error
+	if !errors.As(err, &lite) {
+		return 0
+	}
+	return lite.Code() & 0xff // the primary code; the rest says which kind
+}
+
+// pgRetryable reports an error after which PostgreSQL has written nothing and asks for another try.
+func pgRetryable(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code == pgSerialization || pg.Code == pgDeadlock
+	}
+	return pgconn.SafeToRetry(err)
+}

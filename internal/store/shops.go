@@ -1,0 +1,90 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"piaohao/internal/secret"
+)
+
+// Shop is a merchant's program.
+type Shop struct{ ID, Name string }
+
+// Endpoint is where a shop wants its webhooks.
+type Endpoint struct {
+	ID, Shop, URL string
+	Secret        secret.Text
+}
+
+// AccountRow is a merchant number, its place in the rate and back-off of all nodes. Its keys are not stored.
+type AccountRow struct {
+	ID, Channel, Method, AppID, MerchantID string
+
+	Livemode      bool
+	RatePerSecond int // calls per second, ≥ 1
+}
+
+func (db *DB) upsert(ctx context.Context, what string, batch ...stmt) error {
+	if err := db.write(ctx, batch...); err != nil {
+		return fmt.Errorf("store: saving %s: %w", what, err)
+	}
+	return nil
+}
+
+// UpsertShop stores a shop or renames it.
+func (db *DB) UpsertShop(ctx context.Context, s Shop) error {
+	return db.upsert(ctx, "a shop", stmt{
+		text: `INSERT INTO shops (id, name) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET name = excluded.name`,
+		args: []any{s.ID, s.Name},
+	})
+}
+
+// UpsertKey stores the SHA-256 of an API key. A key that exists keeps its shop and mode.
+func (db *DB) UpsertKey(ctx context.Context, shop string, hash [32]byte, livemode bool) error {
+	return db.upsert(ctx, "an API key", stmt{
+		text: `INSERT INTO api_keys (hash, shop, livemode) VALUES ($1, $2, $3) ON CONFLICT (hash) DO NOTHING`,
+		args: []any{hash[:], shop, bit(livemode)},
+	})
+}
+
+// ShopByKey finds the shop of an API key by the key's SHA-256. ErrNotFound: no such key.
+func (db *DB) ShopByKey(ctx context.Context, hash [32]byte) (shop Shop, livemode bool, err error) {
+	err = db.found(ctx, `SELECT s.id, s.name, k.livemode FROM api_keys k JOIN shops s ON s.id = k.shop WHERE k.hash = $1`,
+		[]any{hash[:]}, &shop.ID, &shop.Name, (*flag)(&livemode))
+	return shop, livemode, err
+}
+
+// Shop loads a shop by its id.
+func (db *DB) Shop(ctx context.Context, id string) (s Shop, err error) {
+	err = db.found(ctx, `SELECT id, name FROM shops WHERE id = $1`, []any{id}, &s.ID, &s.Name)
+	return s, err
+}
+
+// UpsertEndpoint stores the shop's one endpoint. A changed URL or secret applies to pending deliveries too; the
+// stored id stays, for they name it.
+func (db *DB) UpsertEndpoint(ctx context.Context, e Endpoint) error {
+	return db.upsert(ctx, "an endpoint", stmt{
+		text: `INSERT INTO endpoints (id, shop, url, secret) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (shop) DO UPDATE SET url = excluded.url, secret = excluded.secret`,
+		args: []any{e.ID, e.Shop, e.URL, e.Secret.Reveal()},
+	})
+}
+
+// RemoveEndpoint forgets the shop's endpoint and gives up what was still to be delivered to it.
+func (db *DB) RemoveEndpoint(ctx context.Context, shop string) error {
+	return db.upsert(ctx, "the removal of an endpoint",
+		stmt{text: `UPDATE deliveries SET due_at = NULL WHERE due_at IS NOT NULL
+			AND endpoint_id = (SELECT id FROM endpoints WHERE shop = $1)`, args: []any{shop}},
+		stmt{text: `DELETE FROM endpoints WHERE shop = $1`, args: []any{shop}})
+}
+
+// UpsertAccount stores what is configured for an account; its bucket and back-off stay.
+func (db *DB) UpsertAccount(ctx context.Context, a AccountRow) error {
+	return db.upsert(ctx, "an account", stmt{
+		text: `INSERT INTO accounts (id, channel, method, app_id, merchant_id, livemode, rate_per_second)
+			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE SET channel = excluded.channel,
+			method = excluded.method, app_id = excluded.app_id, merchant_id = excluded.merchant_id,
+			livemode = excluded.livemode, rate_per_second = excluded.rate_per_second`,
+		args: []any{a.ID, a.Channel, a.Method, a.AppID, a.MerchantID, bit(a.Livemode), int64(a.RatePerSecond)},
+	})
+}

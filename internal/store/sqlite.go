@@ -1,0 +1,203 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/pressly/goose/v3"
+)
+
+const (
+	readers = 4 // connections that only read; they never wait for the writer
+	// oldestSQLite is the first release without the WAL reset bug that corrupts databases (disclosed March 2026).
+	oldestSQLite = "3.51.3"
+)
+
+// lite is SQLite behind one writer and a pool of readers, under an exclusive lock file.
+type lite struct {
+	lock     *os.File
+	readers  *sql.DB
+	prepared sync.Map // text → *sql.Stmt of readers
+	writable *sql.DB
+	writer   *writer
+	now      func() time.Time
+}
+
+func openSQLite(ctx context.Context, path string, o Options) (_ engine, err error) {
+	path, err = filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	s := &lite{now: o.Now}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if s.lock, err = lockFile(path + ".lock"); err != nil {
+		return nil, err
+	}
+	// It holds webhook secrets: SQLite would create it readable for everybody, and copies the mode to -wal and -shm.
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	if err := file.Close(); err != nil {
+		return nil, err
+	}
+	if s.writable, err = sql.Open("sqlite", liteDSN(path, "synchronous(FULL)", "wal_autocheckpoint(4000)")); err != nil {
+		return nil, err
+	}
+	s.writable.SetMaxOpenConns(1)
+	if err := checkSQLite(ctx, s.writable); err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, s.writable, goose.DialectSQLite3, "sqlite"); err != nil {
+		return nil, err
+	}
+	conn, err := s.writable.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.writer = startWriter(conn, o.Log)
+	if s.readers, err = sql.Open("sqlite", liteDSN(path, "query_only(1)")); err != nil {
+		return nil, err
+	}
+	s.readers.SetMaxOpenConns(readers)
+	s.readers.SetMaxIdleConns(readers)
+	return s, nil
+}
+
+// liteDSN is the driver's address of path; the pragmas are set on each connection. WAL is set by both sides: it is
+// a property of the file, and a reader that comes first must not see another mode.
+func liteDSN(path string, pragmas ...string) string {
+	q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "journal_mode(WAL)", "foreign_keys(1)"}, pragmas...)}
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
+}
+
+// checkSQLite refuses a library that is too old and a file system on which the settings did not take.
+func checkSQLite(ctx context.Context, db *sql.DB) error {
+	var version, journal string
+	var synchronous int
+	for query, dest := range map[string]any{
+		"SELECT sqlite_version()": &version, "PRAGMA journal_mode": &journal, "PRAGMA synchronous": &synchronous,
+	} {
+		if err := db.QueryRowContext(ctx, query).Scan(dest); err != nil {
+			return fmt.Errorf("store: opening the database: %w", err)
+		}
+	}
+	if older(version, oldestSQLite) {
+		return fmt.Errorf("store: SQLite %s can corrupt databases; this program needs %s or newer", version, oldestSQLite)
+	}
+	if journal != "wal" || synchronous != 2 { // 2 is FULL
+		return fmt.Errorf("store: the database cannot be made durable here (journal_mode %s, synchronous %d): keep it on a local disk", journal, synchronous)
+	}
+	return nil
+}
+
+// older compares dotted versions; an unreadable part counts as 0.
+func older(version, than string) bool {
+	have, want := strings.Split(version, "."), strings.Split(than, ".")
+	for i, w := range want {
+		h := "0"
+		if i < len(have) {
+			h = have[i]
+		}
+		a, _ := strconv.Atoi(h)
+		b, _ := strconv.Atoi(w)
+		if a != b {
+			return a < b
+		}
+	}
+	return false
+}
+
+// lockFile takes the exclusive lock that keeps a second process (and a second Open) away from the database.
+func lockFile(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("store: another process uses this database (lock file %s): stop it first", name), f.Close())
+	}
+	return f, nil
+}
+
+func (s *lite) read(ctx context.Context, q stmt) error {
+	p, err := s.prepare(ctx, q.text) //nolint:sqlclosecheck // kept until close
+	if err != nil {
+		return err
+	}
+	rows, err := p.QueryContext(ctx, q.args...)
+	return each(rows, err, q.row)
+}
+
+func (s *lite) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
+	if p, ok := s.prepared.Load(text); ok {
+		return p.(*sql.Stmt), nil
+	}
+	p, err := s.readers.PrepareContext(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	if first, loaded := s.prepared.LoadOrStore(text, p); loaded {
+		return first.(*sql.Stmt), p.Close() //nolint:sqlclosecheck // another reader's came first
+	}
+	return p, nil
+}
+
+func (s *lite) write(ctx context.Context, batch ...stmt) error {
+	return s.writer.do(ctx, func(run run) error {
+		for i, q := range batch {
+			err := run(q)
+			if err != nil && i == 0 && sqliteConstraint(err) {
+				return untouched{err}
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *lite) tx(ctx context.Context, f func(run) error) error { return s.writer.do(ctx, f) }
+
+func (s *lite) clock(context.Context) (time.Time, error) { return s.now(), nil }
+
+func (s *lite) dialect() dialect {
+	// The single writer numbers events as it writes them, so order of pos is order of commit.
+	return dialect{name: "sqlite", eventPos: "(SELECT COALESCE(MAX(pos), 0) + 1 FROM events)"}
+}
+
+// close may be called on a half-open engine.
+func (s *lite) close() error {
+	var errs []error
+	if s.readers != nil {
+		errs = append(errs, s.readers.Close())
+	}
+	if s.writer != nil {
+		errs = append(errs, s.writer.close())
+	}
+	if s.writable != nil {
+		errs = append(errs, s.writable.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,165 @@
+// Package store keeps payments in SQLite or PostgreSQL. It writes what pay decided (Apply), hands out due rows
+// (claims), numbers and passes on events (the tail), and decides nothing itself.
+//
+// Both engines share every SQL text ($1…, RETURNING, ON CONFLICT) but for the few words in dialect; the tables are
+// written twice, in migrations, and a test compares them. Times are UTC milliseconds with NULL for the zero time.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Errors that callers act on. Everything else is a failure of the database or a mistake of ours.
+var (
+	// ErrNotFound: no such row.
+	ErrNotFound = errors.New("store: not found")
+	// ErrStale: somebody else changed the payment, or the claim was lost. Nothing was written; load and decide again.
+	ErrStale = errors.New("store: changed meanwhile, or the claim was lost")
+	// ErrOrderTaken: a create met an open or paid payment of that order. Nothing was written.
+	ErrOrderTaken = errors.New("store: the order has an open or paid payment")
+	// ErrTransactionUsed: the account's transaction number belongs to another attempt. Nothing was written.
+	ErrTransactionUsed = errors.New("store: the transaction number belongs to another attempt")
+	// ErrClosed: the database was closed before the write was queued.
+	ErrClosed = errors.New("store: closed")
+)
+
+// Options of Open.
+type Options struct {
+	DSN  string // "sqlite:/path/to/test.db" or "postgres://…"
+	Mode string // "test" or "live": stored inside; the other mode refuses to open
+	Now  func() time.Time
+	Log  *slog.Logger
+	// AllowUnsafe accepts a PostgreSQL with fsync or synchronous_commit off. Only tests set it.
+	AllowUnsafe bool
+}
+
+// DB is an open database. Its methods are safe for concurrent use; times they take and return have millisecond
+// precision.
+type DB struct {
+	engine
+	now       func() time.Time
+	committed chan struct{}
+	sql       texts
+	closing   func() error // once
+}
+
+// engine is what differs between the two databases besides the words in dialect.
+type engine interface {
+	// read runs one query outside of any transaction of ours and never waits for a writer.
+	read(ctx context.Context, s stmt) error
+	// write runs the statements in one transaction and returns once it is durable. When the first one is refused
+	// by a constraint, nothing was written. ctx decides only whether it starts.
+	write(ctx context.Context, batch ...stmt) error
+	// tx is write for statements that depend on each other. f may run twice; its error rolls back.
+	tx(ctx context.Context, f func(run run) error) error
+	clock(ctx context.Context) (time.Time, error)
+	dialect() dialect
+	close() error
+}
+
+type (
+	run  func(stmt) error
+	scan func(dest ...any) error
+)
+
+// stmt is one SQL statement with what to do with its outcome.
+type stmt struct {
+	text string
+	args []any
+	row  func(scan) error // called for each row of a query or RETURNING; nil: no rows
+	hit  *int64           // when set, receives the number of rows written
+	one  bool             // exactly one row must be written; a batch of PostgreSQL's tells only after its commit
+}
+
+// dialect holds the words in which the engines differ.
+type dialect struct {
+	name      string // "sqlite" or "postgres"
+	eventPos  string // value of events.pos at insert
+	forUpdate string // locks the row just chosen, where several nodes write
+}
+
+// Open locks and opens the database, brings its tables up to date, and refuses a database of the other mode, an
+// engine that is too old, and settings under which a commit is not durable.
+func Open(ctx context.Context, o Options) (*DB, error) {
+	if o.Mode != "test" && o.Mode != "live" {
+		return nil, fmt.Errorf("store: mode %q is neither test nor live", o.Mode)
+	}
+	var e engine
+	var err error
+	switch scheme, rest, _ := strings.Cut(o.DSN, ":"); scheme {
+	case "sqlite":
+		e, err = openSQLite(ctx, rest, o)
+	case "postgres", "postgresql":
+		e, err = openPostgres(ctx, o)
+	default:
+		return nil, errors.New("store: the database address begins with neither sqlite: nor postgres://")
+	}
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{engine: e, now: o.Now, committed: make(chan struct{}, 1), sql: textsFor(e.dialect()), closing: sync.OnceValue(e.close)}
+	if err := db.checkMode(ctx, o.Mode); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// checkMode stores the mode of a new database and compares that of an old one.
+func (db *DB) checkMode(ctx context.Context, mode string) error {
+	err := db.write(ctx, stmt{
+		text: `INSERT INTO meta (name, value) VALUES ('mode', $1) ON CONFLICT (name) DO NOTHING`, args: []any{mode},
+	})
+	if err != nil {
+		return fmt.Errorf("store: storing the mode: %w", err)
+	}
+	var stored string
+	err = db.read(ctx, stmt{
+		text: `SELECT value FROM meta WHERE name = 'mode'`,
+		row:  func(scan scan) error { return scan(&stored) },
+	})
+	if err != nil {
+		return fmt.Errorf("store: reading the mode: %w", err)
+	}
+	if stored != mode {
+		return fmt.Errorf("store: this is a %s database and the server runs in %s mode: give each mode a database of its own", stored, mode)
+	}
+	return nil
+}
+
+// Close ends the writer, answers what is still queued with ErrClosed, and gives the lock back.
+func (db *DB) Close() error { return db.closing() }
+
+// Engine returns "sqlite" or "postgres".
+func (db *DB) Engine() string { return db.dialect().name }
+
+// Clock returns the database's time: of the server on PostgreSQL, of our own clock on SQLite.
+func (db *DB) Clock(ctx context.Context) (time.Time, error) { return db.clock(ctx) }
+
+// Committed signals after local commits that carried events. Signals merge; it has one consumer.
+func (db *DB) Committed() <-chan struct{} { return db.committed }
+
+func (db *DB) signal() {
+	select {
+	case db.committed <- struct{}{}:
+	default: // one is waiting already
+	}
+}
+
+// found runs a query that returns at most one row and reports ErrNotFound without one.
+func (db *DB) found(ctx context.Context, text string, args []any, dest ...any) error {
+	ok := false
+	err := db.read(ctx, stmt{text: text, args: args, row: func(scan scan) error {
+		ok = true
+		return scan(dest...)
+	}})
+	if err == nil && !ok {
+		return ErrNotFound
+	}
+	return err
+}

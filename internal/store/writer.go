@@ -1,0 +1,222 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+)
+
+// maxGroup bounds the writes of one commit, and so how long the first of them waits (measured: 256 small writes
+// take about 5 ms, most of it the flush and the statements themselves).
+const maxGroup = 256
+
+// writer owns SQLite's only write connection. Its goroutine gathers what is queued into one commit, which makes
+// the flush cheap, and answers nobody before the commit.
+type writer struct {
+	conn     *sql.Conn
+	prepared map[string]*sql.Stmt
+	queue    chan *op
+	quit     chan struct{} // closed by close
+	stopped  chan struct{} // closed when the goroutine has ended
+	group    []*op
+	log      *slog.Logger
+	broken   error // a failed flush: what is on the disk is unknown, so nothing is written any more (I-17)
+}
+
+// op is one write: run may be called twice, the second time in a transaction of its own.
+type op struct {
+	run  func(run) error
+	err  error
+	done chan error
+}
+
+// untouched wraps the refusal of a first statement: the group goes on without that op.
+type untouched struct{ error }
+
+func (u untouched) Unwrap() error { return u.error }
+
+func startWriter(conn *sql.Conn, log *slog.Logger) *writer {
+	w := &writer{
+		conn: conn, log: log, prepared: map[string]*sql.Stmt{}, queue: make(chan *op, maxGroup),
+		quit: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	go w.loop()
+	return w
+}
+
+// do queues a write and waits for its commit. ctx decides only whether it is queued.
+func (w *writer) do(ctx context.Context, f func(run) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	o := &op{run: f, done: make(chan error, 1)}
+	select {
+	case w.queue <- o:
+	case <-w.quit:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-o.done:
+		return err
+	case <-w.stopped:
+	}
+	select { // answered just before the end, or never seen
+	case err := <-o.done:
+		return err
+	default:
+		return ErrClosed
+	}
+}
+
+func (w *writer) loop() {
+	defer close(w.stopped)
+	for {
+		select {
+		case <-w.quit:
+			return
+		case first := <-w.queue:
+			w.commit(w.gather(first))
+		}
+	}
+}
+
+// gather takes what is queued, lets the callers run once, and looks again, for as long as that brings more: with
+// busy CPUs the callers would otherwise not get to queue, and every write would pay a flush of its own. A single
+// caller is not delayed. Each turn brings at least one op, so maxGroup bounds the turns as well.
+func (w *writer) gather(first *op) []*op {
+	w.group = append(w.group[:0], first)
+	for len(w.group) < maxGroup {
+		before := len(w.group)
+		w.drain()
+		runtime.Gosched()
+		w.drain()
+		if len(w.group) == before {
+			break
+		}
+	}
+	return w.group
+}
+
+func (w *writer) drain() {
+	for len(w.group) < maxGroup {
+		select {
+		case o := <-w.queue:
+			w.group = append(w.group, o)
+		default:
+			return
+		}
+	}
+}
+
+// commit writes the group in one transaction. When one of its ops fails after it wrote something, the transaction
+// is rolled back and each op runs again alone, so that it hurts no neighbour. No savepoints: they cost every op.
+func (w *writer) commit(group []*op) {
+	again := w.together(group)
+	for _, o := range group {
+		if again && len(group) > 1 {
+			w.together([]*op{o})
+		}
+		o.done <- o.err
+	}
+}
+
+// together runs ops in one transaction and leaves each op's outcome in it. It reports whether one op's failure
+// undid the others, which then want to run again; a failed begin or commit fails all of them for good.
+func (w *writer) together(group []*op) (again bool) {
+	fail := func(err error) {
+		if sqliteIO(err) {
+			w.broken = fmt.Errorf("store: the disk failed; nothing is written until a restart: %w", err)
+			w.log.Error("the disk failed: nothing is written until a restart", "error", err)
+		}
+		_ = w.exec(stmt{text: "ROLLBACK"}) // SQLite may have rolled back by itself
+	}
+	err := w.broken
+	if err == nil {
+		err = w.exec(stmt{text: "BEGIN IMMEDIATE"})
+	}
+	if err != nil {
+		return failAll(group, err)
+	}
+	for _, o := range group {
+		o.err = o.run(w.exec)
+		if o.err == nil || errors.As(o.err, new(untouched)) {
+			continue
+		}
+		fail(o.err)
+		return true
+	}
+	if err := w.exec(stmt{text: "COMMIT"}); err != nil {
+		fail(err)
+		return failAll(group, fmt.Errorf("store: commit: %w", err))
+	}
+	return false
+}
+
+func failAll(group []*op, err error) (again bool) {
+	for _, o := range group {
+		o.err = err
+	}
+	return false
+}
+
+// exec runs one statement on the write connection. No caller's context reaches it.
+func (w *writer) exec(s stmt) error {
+	p := w.prepared[s.text]
+	if p == nil {
+		var err error
+		if p, err = w.conn.PrepareContext(context.Background(), s.text); err != nil {
+			return err
+		}
+		w.prepared[s.text] = p
+	}
+	if s.row != nil {
+		rows, err := p.QueryContext(context.Background(), s.args...)
+		return each(rows, err, s.row)
+	}
+	result, err := p.ExecContext(context.Background(), s.args...)
+	if err != nil || s.hit == nil && !s.one {
+		return err
+	}
+	n, err := result.RowsAffected()
+	return s.count(n, err)
+}
+
+// count hands on the number of rows written and checks it.
+func (s stmt) count(n int64, err error) error {
+	if err != nil {
+		return err
+	}
+	if s.hit != nil {
+		*s.hit = n
+	}
+	if s.one && n != 1 {
+		return fmt.Errorf("store: wrote %d rows instead of one: %s", n, s.text)
+	}
+	return nil
+}
+
+// each calls row for every row and closes them.
+func each(rows *sql.Rows, err error, row func(scan) error) error {
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }() // Err below has told what matters
+	for rows.Next() {
+		if err := row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// close ends the goroutine after the group it is writing.
+func (w *writer) close() error {
+	close(w.quit)
+	<-w.stopped
+	return w.conn.Close()
+}

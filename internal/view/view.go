@@ -1,0 +1,96 @@
+// Package view is the public JSON of payments, attempts and events: what the API answers and webhooks carry.
+package view
+
+import (
+	"encoding/json"
+	"time"
+
+	"piaohao/internal/pay"
+)
+
+// Payment is a payment as shops see it. Times are RFC 3339 in UTC with milliseconds, amounts fen.
+type Payment struct {
+	ID         string          `json:"id" doc:"pay_…"`
+	Object     string          `json:"object" enum:"payment"`
+	OrderNo    string          `json:"order_no"`
+	Status     string          `json:"status" enum:"open,paid,closed"`
+	Closing    bool            `json:"closing" doc:"a close is under way; no method is offered any more"`
+	Amount     int64           `json:"amount" doc:"fen"`
+	Currency   string          `json:"currency" enum:"CNY"`
+	Subject    string          `json:"subject"`
+	Livemode   bool            `json:"livemode"`
+	CashierURL string          `json:"cashier_url" doc:"send the payer here"`
+	ReturnURL  string          `json:"return_url,omitempty"`
+	Metadata   json.RawMessage `json:"metadata"`
+	CreatedAt  string          `json:"created_at" format:"date-time"`
+	ExpiresAt  string          `json:"expires_at" format:"date-time"`
+	PaidAt     string          `json:"paid_at,omitempty" format:"date-time"`
+	ClosedAt   string          `json:"closed_at,omitempty" format:"date-time"`
+	Attempts   []Attempt       `json:"attempts"`
+	Action     *Action         `json:"action" doc:"what to do with the payer now; null when no method was chosen or nothing can be paid"`
+}
+
+// Attempt is one try through one platform.
+type Attempt struct {
+	ID            string `json:"id" doc:"att_…"`
+	Method        string `json:"method"`
+	Product       string `json:"product"`
+	Status        string `json:"status" enum:"opening,open,paid,closed,refused"`
+	OutTradeNo    string `json:"out_trade_no" doc:"our number at the platform"`
+	TransactionID string `json:"transaction_id,omitempty" doc:"the platform's number"`
+	Surplus       bool   `json:"surplus" doc:"its money came second or late and goes back"`
+	CreatedAt     string `json:"created_at" format:"date-time"`
+	PaidAt        string `json:"paid_at,omitempty" format:"date-time"`
+}
+
+// Action is what a shop that shows its own page does with the payer; one of the four types.
+type Action struct {
+	Type   string          `json:"type" enum:"qr,redirect,form,sdk"`
+	Code   string          `json:"code,omitempty" doc:"qr: the text of the QR code"`
+	URL    string          `json:"url,omitempty" doc:"redirect: send the payer there"`
+	HTML   string          `json:"html,omitempty" doc:"form: a page that posts itself"`
+	Params json.RawMessage `json:"params,omitempty" doc:"sdk: parameters for the platform's SDK"`
+}
+
+// Event is the body of a webhook (Standard Webhooks: type, timestamp, data).
+type Event struct {
+	ID        string  `json:"id" doc:"evt_…"`
+	Type      string  `json:"type"`
+	Timestamp string  `json:"timestamp" format:"date-time"`
+	Livemode  bool    `json:"livemode"`
+	Sequence  int64   `json:"sequence" doc:"of this payment; grows, with gaps: order of arrival is not promised"`
+	Data      Payment `json:"data"`
+}
+
+// Time writes t as shops read it, "" for the zero time.
+func Time(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+}
+
+// Of renders p. cashierURL is absolute; action may be nil.
+func Of(p pay.Payment, cashierURL string, action *Action) Payment {
+	v := Payment{
+		ID: p.ID, Object: "payment", OrderNo: p.OrderNo, Status: string(p.Status), Closing: p.Closing(),
+		Amount: int64(p.Amount), Currency: p.Currency, Subject: p.Subject, Livemode: p.Livemode,
+		CashierURL: cashierURL, ReturnURL: p.ReturnURL, Metadata: json.RawMessage(p.Metadata),
+		CreatedAt: Time(p.CreatedAt), ExpiresAt: Time(p.ExpiresAt), PaidAt: Time(p.PaidAt), ClosedAt: Time(p.ClosedAt),
+		Attempts: make([]Attempt, len(p.Attempts)), Action: action,
+	}
+	for i, a := range p.Attempts {
+		v.Attempts[i] = Attempt{
+			ID: a.ID, Method: a.Method, Product: a.Product, Status: string(a.Status), OutTradeNo: a.OutTradeNo,
+			TransactionID: a.TransactionID, Surplus: a.Surplus, CreatedAt: Time(a.CreatedAt), PaidAt: Time(a.PaidAt),
+		}
+	}
+	return v
+}
+
+// EventBody is the JSON that webhooks carry for e, byte for byte.
+func EventBody(e pay.Event, p Payment) ([]byte, error) {
+	return json.Marshal(Event{
+		ID: e.ID, Type: string(e.Type), Timestamp: Time(e.At), Livemode: e.Livemode, Sequence: e.Seq, Data: p,
+	})
+}
