@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 
 	"piaohao/internal/channel"
 	"piaohao/internal/pay"
@@ -49,9 +50,15 @@ func (g *Gateway) closeNow(ctx context.Context, p pay.Payment) (pay.Payment, err
 			held = true
 			continue
 		}
-		if p, err = g.under(ctx, now, c, g.work); err != nil {
+		after, err := g.under(ctx, now, c, g.work)
+		if errors.Is(err, errLostClaim) {
+			held = true
+			continue
+		}
+		if err != nil {
 			return p, err
 		}
+		p = after
 	}
 	if !held {
 		return p, nil
@@ -63,7 +70,7 @@ func (g *Gateway) closeNow(ctx context.Context, p pay.Payment) (pay.Payment, err
 func (g *Gateway) closeAttempt(ctx context.Context, p pay.Payment, c store.Claim) (pay.Payment, bool, error) {
 	a := *p.AttemptByID(c.AttemptID)
 	start := g.Now()
-	o, err := call(ctx, func(ctx context.Context) (pay.Observation, error) {
+	o, err := call(ctx, g, a, c, func(ctx context.Context) (pay.Observation, error) {
 		return g.account(a.Account).Channel.Close(ctx, a)
 	})
 	g.logCall("close", a, start, err)

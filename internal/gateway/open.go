@@ -50,20 +50,22 @@ func (g *Gateway) choose(ctx context.Context, p pay.Payment, w way, mine *pay.At
 		p, err := g.handOut(ctx, p, *a)
 		return p, id, err
 	}
+	c, ok := store.Claim{PaymentID: p.ID, AttemptID: id, Account: a.Account}, mine != nil
 	if mine != nil {
-		c := store.Claim{PaymentID: p.ID, AttemptID: id, Account: a.Account, Tries: mine.Due.Tries}
-		p, err := g.under(ctx, p, c, g.openAndHandOut)
-		return p, id, err
+		c.Tries = mine.Due.Tries
+	} else {
+		var err error
+		if p, c, ok, err = g.take(ctx, p, id); err != nil {
+			return p, id, err
+		}
 	}
-	p, claim, ok, err := g.take(ctx, p, id)
-	if err != nil {
-		return p, id, err
+	if ok {
+		after, err := g.under(ctx, p, c, g.openAndHandOut)
+		if !errors.Is(err, errLostClaim) {
+			return after, id, err
+		}
 	}
-	if !ok {
-		p, err = g.waitShape(ctx, p, id)
-		return p, id, err
-	}
-	p, err = g.under(ctx, p, claim, g.openAndHandOut)
+	p, err := g.waitShape(ctx, p, id) // somebody else holds the claim
 	return p, id, err
 }
 
@@ -106,8 +108,9 @@ func (g *Gateway) openAndHandOut(ctx context.Context, p pay.Payment, c store.Cla
 		p, err := g.handOut(ctx, p, a)
 		return p, true, err
 	}
-	if !a.Live() || p.CanOffer(g.Now()) != nil {
-		return p, true, nil //nolint:nilerr // nothing to open any more: the page says why
+	if !a.Live() || !a.CloseWantedAt.IsZero() || p.CanOffer(g.Now()) != nil {
+		// It ended, or the payer went back meanwhile: opening again would void its code. The page says why.
+		return p, true, nil //nolint:nilerr
 	}
 	return g.open(ctx, p, c, true)
 }
@@ -116,7 +119,7 @@ func (g *Gateway) openAndHandOut(ctx context.Context, p pay.Payment, c store.Cla
 func (g *Gateway) open(ctx context.Context, p pay.Payment, c store.Claim, handOut bool) (pay.Payment, bool, error) {
 	a := p.AttemptByID(c.AttemptID)
 	start := g.Now()
-	shape, err := call(ctx, func(ctx context.Context) (pay.Shape, error) {
+	shape, err := call(ctx, g, *a, c, func(ctx context.Context) (pay.Shape, error) {
 		return g.account(a.Account).Channel.Open(ctx, *a)
 	})
 	g.logCall("open", *a, start, err)
@@ -192,8 +195,13 @@ func (g *Gateway) await(ctx context.Context, paymentID string, done func(pay.Pay
 	}
 }
 
-// call runs one call to a platform, detached from the caller's cancellation: what was asked must be recorded.
-func call[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
+// call runs one call to a platform for the holder c of a's claim, detached from the caller's cancellation: what was
+// asked must be recorded. One that might outlive its lease is not made: a process that stood still between claim and call
+// would act beside the next holder, who relies on it that all earlier calls have ended.
+func call[T any](ctx context.Context, g *Gateway, a pay.Attempt, c store.Claim, f func(context.Context) (T, error)) (out T, err error) {
+	if a.Due.Tries != c.Tries || g.Now().Add(channel.CallTimeout).After(a.Due.LeaseUntil) {
+		return out, &channel.Error{Kind: channel.Unknown, Op: "call", Code: "lease_ends", Text: "not made: its lease ends too soon"}
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), channel.CallTimeout)
 	defer cancel()
 	return f(ctx)

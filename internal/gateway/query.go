@@ -76,7 +76,7 @@ func (g *Gateway) work(ctx context.Context, p pay.Payment, c store.Claim) (pay.P
 func (g *Gateway) query(ctx context.Context, p pay.Payment, c store.Claim) (pay.Payment, pay.State, bool, error) {
 	a := *p.AttemptByID(c.AttemptID)
 	start := g.Now()
-	o, err := call(ctx, func(ctx context.Context) (pay.Observation, error) {
+	o, err := call(ctx, g, a, c, func(ctx context.Context) (pay.Observation, error) {
 		return g.account(a.Account).Channel.Query(ctx, a)
 	})
 	g.logCall("query", a, start, err)

@@ -1,0 +1,182 @@
+package storm
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"piaohao/internal/pay"
+	"piaohao/internal/store"
+)
+
+var (
+	seedFlag  = flag.Uint64("storm.seed", 0, "run this one seed and print its trace with -v")
+	seedsFlag = flag.Int("storm.seeds", 0, "run this many seeds (0: 500; 20,000 with PIAOHAO_SOAK)")
+	wireFlag  = flag.Bool("storm.wire", false, "run every seed over the wire")
+)
+
+const (
+	seeds     = 500
+	soakSeeds = 20_000
+	wireEvery = 10 // one seed of this many runs over the real channels, simulators and signatures
+)
+
+// mustSee are the events without which a storm was only wind.
+var mustSee = []pay.EventType{
+	pay.EventPaymentPaid, pay.EventPaymentClosed, pay.EventSurplus, pay.EventPaymentReopened, pay.EventAttemptResumed,
+	pay.EventAttemptRefused,
+}
+
+// outcome is what one run came to.
+type outcome struct {
+	broken []string
+	digest string
+	steps  int
+	hours  float64 // virtual
+	seen   map[pay.EventType]int
+}
+
+// run makes one storm, in a folder of its own, on a copy of the empty database.
+func run(t *testing.T, seed uint64, empty []byte, trace io.Writer) (out outcome) {
+	t.Helper()
+	dir := t.TempDir()
+	if memory := "/dev/shm"; isDir(memory) {
+		var err error
+		if dir, err = os.MkdirTemp(memory, "storm"); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = os.RemoveAll(dir) }() // now: thousands of runs would fill the memory
+	}
+	path := filepath.Join(dir, "test.db")
+	if err := os.WriteFile(path, empty, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		s, err := newStorm(seed, "sqlite:"+path, *wireFlag || seed%wireEvery == 0, trace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := s.stop(); err != nil {
+				t.Error(err)
+			}
+		}()
+		s.run()
+		if err := s.check(); err != nil {
+			t.Error(err)
+		}
+		out = outcome{s.broken, s.digest(), s.steps, time.Since(began).Hours(), s.seen}
+	})
+	return out
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// emptyDatabase is a database with its tables: copying it is cheaper than making them for each seed.
+func emptyDatabase(t *testing.T) []byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "empty.db")
+	db, err := store.Open(context.Background(), store.Options{
+		DSN: "sqlite:" + path, Mode: "test", Now: time.Now, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// report fails t with what broke and with the one line that repeats it.
+func (o outcome) report(t *testing.T, seed uint64) {
+	t.Helper()
+	if len(o.broken) > 0 {
+		t.Errorf("seed %d:\n\t%s\nrepeat it: go test ./internal/storm -run 'TestStorm$' -v -storm.seed=%d",
+			seed, strings.Join(o.broken, "\n\t"), seed)
+	}
+}
+
+// I-01 … I-14 hold at the end of every storm.
+func TestStorm(t *testing.T) {
+	t.Parallel()
+	empty := emptyDatabase(t)
+	if *seedFlag != 0 {
+		var trace strings.Builder
+		run(t, *seedFlag, empty, &trace).report(t, *seedFlag)
+		t.Log("\n" + trace.String())
+		return
+	}
+	count := *seedsFlag
+	switch {
+	case count > 0:
+	case os.Getenv("PIAOHAO_SOAK") != "":
+		count = soakSeeds
+	default:
+		count = seeds
+	}
+	const lanes = 4 // run at the same time; more would only wait for the CPUs
+	totals := make([]outcome, lanes)
+	for i := range totals {
+		totals[i].seen = map[pay.EventType]int{}
+	}
+	t.Cleanup(func() {
+		var steps int
+		var hours float64
+		seen := map[pay.EventType]int{}
+		for _, o := range totals {
+			steps, hours = steps+o.steps, hours+o.hours
+			for e, n := range o.seen {
+				seen[e] += n
+			}
+		}
+		t.Logf("%d seeds, %d steps, %.0f virtual hours, %v", count, steps, hours, seen)
+		for _, e := range mustSee {
+			if count >= seeds && seen[e] < count/50 {
+				t.Errorf("%s happened %d times in %d storms: too seldom to prove anything", e, seen[e], count)
+			}
+		}
+	})
+	for lane := range lanes {
+		t.Run(fmt.Sprintf("lane %d", lane), func(t *testing.T) {
+			t.Parallel()
+			for seed := lane + 1; seed <= count; seed += lanes {
+				o := run(t, uint64(seed), empty, nil)
+				o.report(t, uint64(seed))
+				totals[lane].steps += o.steps
+				totals[lane].hours += o.hours
+				for e, n := range o.seen {
+					totals[lane].seen[e] += n
+				}
+			}
+		})
+	}
+}
+
+// The same seed is the same run, step by step.
+func TestSameSeedSameStorm(t *testing.T) {
+	t.Parallel()
+	empty := emptyDatabase(t)
+	for seed := uint64(1); seed <= 20; seed++ {
+		first, second := run(t, seed, empty, nil), run(t, seed, empty, nil)
+		if first.digest != second.digest || first.steps != second.steps {
+			t.Errorf("seed %d: %d steps to %s, then %d steps to %s", seed, first.steps, first.digest, second.steps, second.digest)
+		}
+	}
+}
