@@ -82,10 +82,10 @@ func open(t *testing.T, d device) *tab {
 	return newTab(t, browser, d, chromedp.WithNewBrowserContext())
 }
 
-func newTab(t *testing.T, parent context.Context, d device, option chromedp.ContextOption) *tab {
+func newTab(t *testing.T, parent context.Context, d device, options ...chromedp.ContextOption) *tab {
 	t.Helper()
 	x := &tab{t: t, device: d}
-	ctx, stop := chromedp.NewContext(parent, option, chromedp.WithListener(x.hear))
+	ctx, stop := chromedp.NewContext(parent, append(options, chromedp.WithListener(x.hear))...)
 	ctx, cancel := context.WithTimeout(ctx, tabWithin)
 	x.ctx = ctx
 	t.Cleanup(func() {
