@@ -20,7 +20,11 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-const tabWithin = 60 * time.Second // a whole flow; a good one takes a tenth
+const (
+	tabWithin      = 60 * time.Second // a whole flow; a good one takes a tenth
+	documentWithin = 2 * time.Second
+	lookEvery      = 50 * time.Millisecond
+)
 
 // theBrowser is one Chromium for all tests; each test has a context of its own in it, with its own cookies and cache.
 var (
@@ -66,10 +70,11 @@ type tab struct {
 	device device
 
 	mu     sync.Mutex
-	errors []string // console, exceptions, violations of a policy
-	hosts  []string // asked over the network
-	bytes  float64  // received since the last navigation of the main frame, for its weight
-	want   []string // console errors that belong to the test: a substring each
+	errors []string      // console, exceptions, violations of a policy
+	hosts  []string      // asked over the network
+	paths  []string      // likewise, of every request
+	heard  chan struct{} // closed at the next event
+	want   []string      // console errors that belong to the test: a substring each
 }
 
 // open makes a tab that a test closes; at its end it must have logged no error and asked nobody but us.
@@ -84,7 +89,7 @@ func open(t *testing.T, d device) *tab {
 
 func newTab(t *testing.T, parent context.Context, d device, options ...chromedp.ContextOption) *tab {
 	t.Helper()
-	x := &tab{t: t, device: d}
+	x := &tab{t: t, device: d, heard: make(chan struct{})}
 	ctx, stop := chromedp.NewContext(parent, append(options, chromedp.WithListener(x.hear))...)
 	ctx, cancel := context.WithTimeout(ctx, tabWithin)
 	x.ctx = ctx
@@ -93,9 +98,7 @@ func newTab(t *testing.T, parent context.Context, d device, options ...chromedp.
 		cancel()
 		stop()
 	})
-	x.do(chromedp.EmulateViewport(d.width, d.height, func(p *emulation.SetDeviceMetricsOverrideParams, touch *emulation.SetTouchEmulationEnabledParams) {
-		p.Mobile, touch.Enabled = d.phone, d.phone
-	}))
+	x.do(chromedp.EmulateViewport(d.width, d.height, x.mobile))
 	scheme := "light"
 	if d.dark {
 		scheme = "dark"
@@ -145,6 +148,8 @@ func (x *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 func (x *tab) hear(event any) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	close(x.heard)
+	x.heard = make(chan struct{})
 	switch e := event.(type) {
 	case *browserlog.EventEntryAdded:
 		if e.Entry.Level == browserlog.EntryLevelError || e.Entry.Level == browserlog.EntryLevelWarning {
@@ -155,14 +160,9 @@ func (x *tab) hear(event any) {
 	case *runtime.EventConsoleAPICalled:
 		x.errors = append(x.errors, "console."+string(e.Type))
 	case *network.EventRequestWillBeSent:
-		if u, err := url.Parse(e.Request.URL); err == nil && u.Host != "" && !slices.Contains(x.hosts, u.Host) {
-			x.hosts = append(x.hosts, u.Host)
+		if u, err := url.Parse(e.Request.URL); err == nil && u.Host != "" {
+			x.hosts, x.paths = append(x.hosts, u.Host), append(x.paths, u.Path)
 		}
-		if e.Type == network.ResourceTypeDocument {
-			x.bytes = 0
-		}
-	case *network.EventLoadingFinished:
-		x.bytes += e.EncodedDataLength
 	}
 }
 
@@ -217,13 +217,16 @@ func (x *tab) arrives(part string) {
 	x.until(fmt.Sprintf(`location.href.includes(%q) && document.readyState === "complete"`, part))
 }
 
-// until waits for a condition, beyond navigations: those end the wait of one document, and it begins in the next.
+// until waits for a condition, beyond navigations: those end the wait of one document, and it begins in the next. By
+// interval, for a tab behind another paints no frames.
 func (x *tab) until(condition string) {
 	x.t.Helper()
 	ctx, cancel := context.WithTimeout(x.ctx, tabWithin/3)
 	defer cancel()
 	for {
-		_, err := chromedp.Run(ctx, chromedp.Poll[bool](condition, chromedp.WithPollingTimeout(0)))
+		one, done := context.WithTimeout(ctx, documentWithin) // an answer that a navigation swallowed is asked for again
+		_, err := chromedp.Run(one, chromedp.Poll[bool](condition, chromedp.WithPollingInterval(lookEvery), chromedp.WithPollingTimeout(0)))
+		done()
 		if err == nil {
 			return
 		}
@@ -259,5 +262,38 @@ func (x *tab) opened(text string) *tab {
 	case <-x.ctx.Done():
 		x.t.Fatalf("%q opened no tab", text)
 		return nil
+	}
+}
+
+// asked reports whether a path that begins so was requested.
+func (x *tab) asked(prefix string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.ContainsFunc(x.paths, func(p string) bool { return strings.HasPrefix(p, prefix) })
+}
+
+// logged waits for a line of the console.
+func (x *tab) logged(text string) {
+	x.t.Helper()
+	x.signal(func() bool {
+		return slices.ContainsFunc(x.errors, func(e string) bool { return strings.Contains(e, text) })
+	}, text)
+}
+
+// signal waits until a condition over what was heard holds.
+func (x *tab) signal(holds func() bool, what string) {
+	x.t.Helper()
+	for {
+		x.mu.Lock()
+		ok, next := holds(), x.heard
+		x.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-next:
+		case <-x.ctx.Done():
+			x.t.Fatalf("waited for %s", what)
+		}
 	}
 }
