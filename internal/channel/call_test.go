@@ -2,6 +2,7 @@ package channel_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"io"
@@ -112,5 +113,30 @@ func TestCallFailuresAreUnknownAndHideTheURL(t *testing.T) {
 				t.Fatalf("the URL is in %q", text)
 			}
 		})
+	}
+}
+
+// The part of the row that exists without bills: what a platform answers is never unpacked, so a few kilobytes stay
+// a few kilobytes.
+func TestA57GzipBombIsNotUnpacked(t *testing.T) {
+	t.Parallel()
+	var bomb bytes.Buffer
+	z := gzip.NewWriter(&bomb)
+	if _, err := z.Write(make([]byte, 16<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil || bomb.Len() > channel.MaxBody {
+		t.Fatal(err, bomb.Len())
+	}
+	asked := ""
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = r.Header.Get("Accept-Encoding")
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = w.Write(bomb.Bytes())
+	}))
+	t.Cleanup(s.Close)
+	got, err := call(t, t.Context(), s.Client(), s.URL)
+	if err != nil || !bytes.Equal(got.Body, bomb.Bytes()) || asked != "identity" {
+		t.Fatalf("%v, %d bytes for %d, asked for %q", err, len(got.Body), bomb.Len(), asked)
 	}
 }

@@ -13,6 +13,9 @@ import (
 // defaultBackOff is how long an account is left alone after a rate answer that names no time.
 const defaultBackOff = 5 * time.Second
 
+// claimPause is how long a step rests when what is due is not to be had.
+const claimPause = 100 * time.Millisecond
+
 // StepAttempt claims one due attempt and does what it wants: open, query or close. It returns when to come again.
 func (g *Gateway) StepAttempt(ctx context.Context) (time.Time, error) {
 	now := g.Now()
@@ -21,7 +24,11 @@ func (g *Gateway) StepAttempt(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	}
 	if !ok {
-		return g.DB.NextAttemptDue(ctx, g.ids)
+		next, err := g.DB.NextAttemptDue(ctx, g.ids)
+		if !next.IsZero() && !next.After(now) {
+			next = now.Add(claimPause) // somebody else was faster: what is due is in their hands
+		}
+		return next, err
 	}
 	p, err := g.DB.Payment(ctx, c.PaymentID)
 	if err != nil {

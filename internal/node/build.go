@@ -72,7 +72,7 @@ func (n *Node) build(ctx context.Context) error {
 		return err
 	}
 	n.db, err = store.Open(ctx, store.Options{
-		DSN: n.config.Database.Reveal(), Mode: "test", Now: n.now, NewID: n.ids.ID, Log: n.log,
+		DSN: n.config.Database.Reveal(), Mode: "test", Now: n.now, Log: n.log,
 	})
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func (n *Node) build(ctx context.Context) error {
 		DB: n.db, Accounts: accounts, PublicURL: n.config.PublicURL, ReturnOrigins: n.config.ReturnOrigins,
 		Now: n.now, NewID: n.ids.ID, NewToken: id.Token, Log: n.log,
 	})
-	n.sender = &webhook.Sender{DB: n.db, HTTP: webhook.NewTransport(true), Now: n.now, Rand: rand.Int64N, Log: n.log}
+	n.sender = &webhook.Sender{DB: n.db, HTTP: webhook.NewTransport(loopbackWebhooks), Now: n.now, Rand: rand.Int64N, Log: n.log}
 	if err := n.seed(ctx, accounts); err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (n *Node) seed(ctx context.Context, accounts []gateway.Account) error {
 	}
 	for _, s := range []struct{ id, name, key, webhook, secret string }{
 		{defaultShop, "默认商户", n.keys.Default, n.config.WebhookURL, n.config.WebhookSecret.Reveal()},
-		{demoShop, "示例书店", n.keys.Demo, n.demoURL() + "/webhook", n.keys.DemoWebhook},
+		{demoShop, "半亩书茶", n.keys.Demo, n.demoURL() + "/webhook", n.keys.DemoWebhook},
 	} {
 		if err := n.seedShop(ctx, s.id, s.name, s.key, s.webhook, s.secret); err != nil {
 			return err
@@ -140,6 +140,9 @@ func (n *Node) seed(ctx context.Context, accounts []gateway.Account) error {
 	}
 	return nil
 }
+
+// loopbackWebhooks lets shops on this machine hear of events; only test mode may.
+const loopbackWebhooks = true
 
 // ratePerSecond is how often the query plan asks a platform, for all nodes together (design: rate bucket).
 const ratePerSecond = 20
@@ -153,6 +156,9 @@ func (n *Node) seedShop(ctx context.Context, shop, name, key, url, secretText st
 	}
 	if url == "" || (shop == demoShop && n.config.DemoAddr == config.Off) {
 		return n.db.RemoveEndpoint(ctx, shop)
+	}
+	if err := webhook.CheckURL(url, loopbackWebhooks); err != nil {
+		return fmt.Errorf("WEBHOOK_URL: %w", err)
 	}
 	return n.db.UpsertEndpoint(ctx, store.Endpoint{ID: "whep_" + shop, Shop: shop, URL: url, Secret: secret.New(secretText)})
 }

@@ -67,7 +67,7 @@ func (db *DB) ClaimAttempt(ctx context.Context, accounts []string, now time.Time
 	}
 	in, names := list(4, accounts)
 	us := now.UnixMicro()
-	take := stmt{text: fmt.Sprintf(takeBucket, in), args: append([]any{millis(now), us, us + 1e6}, names...)}
+	take := stmt{text: fmt.Sprintf(takeBucket, in), args: append([]any{millis(now), us, us + 1_000_000}, names...)}
 	var c Claim
 	err := db.tx(ctx, func(run run) error {
 		c = Claim{}

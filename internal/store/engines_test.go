@@ -68,7 +68,6 @@ func newWorld(t *testing.T, dsn string) *world {
 	w := &world{t: t, clock: &clock{now: start}, ids: new(atomic.Int64)}
 	w.opts = Options{
 		DSN: dsn, Mode: "test", Now: w.clock.Now, Log: slog.New(slog.DiscardHandler), AllowUnsafe: true,
-		NewID: w.id,
 	}
 	w.DB = open(t, w.opts)
 	must(t, w.UpsertShop(t.Context(), Shop{"shop", "Shop"}))

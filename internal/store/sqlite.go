@@ -72,7 +72,7 @@ func openSQLite(ctx context.Context, path string, o Options) (_ engine, err erro
 	if err != nil {
 		return nil, err
 	}
-	s.writer = startWriter(conn)
+	s.writer = startWriter(conn, o.Log)
 	if s.readers, err = sql.Open("sqlite", liteDSN(path, "query_only(1)")); err != nil {
 		return nil, err
 	}
@@ -138,7 +138,7 @@ func lockFile(name string) (*os.File, error) {
 }
 
 func (s *lite) read(ctx context.Context, q stmt) error {
-	p, err := s.prepare(ctx, q.text)
+	p, err := s.prepare(ctx, q.text) //nolint:sqlclosecheck // kept until close
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (s *lite) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
 		return nil, err
 	}
 	if first, loaded := s.prepared.LoadOrStore(text, p); loaded {
-		return first.(*sql.Stmt), p.Close()
+		return first.(*sql.Stmt), p.Close() //nolint:sqlclosecheck // another reader's came first
 	}
 	return p, nil
 }

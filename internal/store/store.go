@@ -31,11 +31,10 @@ var (
 
 // Options of Open.
 type Options struct {
-	DSN   string // "sqlite:/path/to/test.db" or "postgres://…"
-	Mode  string // "test" or "live": stored inside; the other mode refuses to open
-	Now   func() time.Time
-	NewID func(prefix string) string
-	Log   *slog.Logger
+	DSN  string // "sqlite:/path/to/test.db" or "postgres://…"
+	Mode string // "test" or "live": stored inside; the other mode refuses to open
+	Now  func() time.Time
+	Log  *slog.Logger
 	// AllowUnsafe accepts a PostgreSQL with fsync or synchronous_commit off. Only tests set it.
 	AllowUnsafe bool
 }
@@ -75,7 +74,7 @@ type stmt struct {
 	args []any
 	row  func(scan) error // called for each row of a query or RETURNING; nil: no rows
 	hit  *int64           // when set, receives the number of rows written
-	one  bool             // exactly one row must be written (a row that Apply loaded is never gone)
+	one  bool             // exactly one row must be written; a batch of PostgreSQL's tells only after its commit
 }
 
 // dialect holds the words in which the engines differ.

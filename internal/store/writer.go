@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 )
 
@@ -21,6 +22,7 @@ type writer struct {
 	quit     chan struct{} // closed by close
 	stopped  chan struct{} // closed when the goroutine has ended
 	group    []*op
+	log      *slog.Logger
 	broken   error // a failed flush: what is on the disk is unknown, so nothing is written any more (I-17)
 }
 
@@ -36,9 +38,9 @@ type untouched struct{ error }
 
 func (u untouched) Unwrap() error { return u.error }
 
-func startWriter(conn *sql.Conn) *writer {
+func startWriter(conn *sql.Conn, log *slog.Logger) *writer {
 	w := &writer{
-		conn: conn, prepared: map[string]*sql.Stmt{}, queue: make(chan *op, maxGroup),
+		conn: conn, log: log, prepared: map[string]*sql.Stmt{}, queue: make(chan *op, maxGroup),
 		quit: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	go w.loop()
@@ -129,6 +131,7 @@ func (w *writer) together(group []*op) (again bool) {
 	fail := func(err error) {
 		if sqliteIO(err) {
 			w.broken = fmt.Errorf("store: the disk failed; nothing is written until a restart: %w", err)
+			w.log.Error("the disk failed: nothing is written until a restart", "error", err)
 		}
 		_ = w.exec(stmt{text: "ROLLBACK"}) // SQLite may have rolled back by itself
 	}

@@ -22,10 +22,8 @@ func TestSenderOverTheStore(t *testing.T) {
 			w.WriteHeader(500)
 		}
 	})
-	ids := 0
 	db, err := store.Open(t.Context(), store.Options{
 		DSN: "sqlite:" + filepath.Join(t.TempDir(), "test.db"), Mode: "test", Now: b.Now, Log: slog.New(slog.DiscardHandler),
-		NewID: func(prefix string) string { ids++; return fmt.Sprintf("%s_%d", prefix, ids) },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -48,6 +48,8 @@ func TestA87ReturnURL(t *testing.T) {
 		{"//evil.example/", false},
 		{`/\evil.example/`, false},
 		{`https:\\evil.example/`, false},
+		{`https://evil.example\.shop.example/`, false},
+		{`https://evil.example\@shop.example/`, false},
 		{"https:evil.example", false},
 		{"https:///evil.example", false},
 		{"https://:443/", false},
@@ -152,5 +154,23 @@ func TestAssets(t *testing.T) {
 	}
 	if found != 3 {
 		t.Errorf("%d assets, want style, script and icon", found)
+	}
+}
+
+func TestEveryPageKeepsToItself(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/payment", "/payment/process/" + token, "/payment/success/" + token, "/payment/process/" + absent} {
+		res := do(t, newFake(gateway.PhaseScan), request{path: path})
+		h := res.Header
+		t.Run("A92 framed "+path, func(t *testing.T) {
+			if !strings.Contains(h.Get("Content-Security-Policy"), "frame-ancestors 'none'") || h.Get("X-Frame-Options") != "DENY" {
+				t.Errorf("%v", h)
+			}
+		})
+		t.Run("A98 leaked by referrer or cache "+path, func(t *testing.T) {
+			if h.Get("Referrer-Policy") != "no-referrer" || h.Get("Cache-Control") != "no-store" {
+				t.Errorf("%v", h)
+			}
+		})
 	}
 }

@@ -1,0 +1,109 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// In a synctest bubble time.After is virtual: no test here waits.
+func newLoops() *loops { return &loops{now: time.Now, log: slog.New(slog.DiscardHandler)} }
+
+func TestLoopSleepsUntilDue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		l, steps := newLoops(), atomic.Int64{}
+		l.run(ctx, "test", func(context.Context) (time.Time, error) {
+			steps.Add(1)
+			return time.Now().Add(300 * time.Millisecond), nil
+		})
+		<-time.After(time.Second)
+		synctest.Wait()
+		if n := steps.Load(); n != 4 { // at 0, 300, 600, 900 ms
+			t.Errorf("%d steps in a second", n)
+		}
+		l.wakeAll()
+		synctest.Wait()
+		if n := steps.Load(); n != 5 {
+			t.Errorf("a wake made %d steps", n)
+		}
+		stop()
+		l.wg.Wait()
+	})
+}
+
+func TestFailedStepsPauseLonger(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		l, steps := newLoops(), atomic.Int64{}
+		l.run(ctx, "test", func(context.Context) (time.Time, error) {
+			steps.Add(1)
+			return time.Time{}, errors.New("away")
+		})
+		<-time.After(time.Minute)
+		synctest.Wait()
+		if n := steps.Load(); n < 12 || n > 20 { // 0.1, 0.2, … 3.2, then each 5 s
+			t.Errorf("%d steps in a minute of failure", n)
+		}
+		stop()
+		l.wg.Wait()
+	})
+}
+
+func TestA39WrongClockClaimsNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		l, steps, drift := newLoops(), atomic.Int64{}, atomic.Int64{}
+		theirs := func(context.Context) (time.Time, error) {
+			return time.Now().Add(time.Duration(drift.Load())), nil
+		}
+		l.always(ctx, "clock", clockEvery, l.watchClock(theirs))
+		l.run(ctx, "test", func(context.Context) (time.Time, error) { steps.Add(1); return time.Time{}, nil })
+		for _, row := range []struct {
+			drift time.Duration
+			steps bool
+		}{{0, true}, {10 * time.Minute, false}, {-10 * time.Minute, false}, {2*time.Second + 1, false}, {2 * time.Second, true}, {0, true}} {
+			drift.Store(int64(row.drift))
+			<-time.After(clockEvery + time.Second)
+			before := steps.Load()
+			<-time.After(10 * time.Second)
+			if got := steps.Load() > before; got != row.steps {
+				t.Errorf("A39 drift %v: worked %t", row.drift, got)
+			}
+		}
+		stop()
+		l.wg.Wait()
+	})
+}
+
+func TestTestKeys(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, err := loadTestKeys(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := loadTestKeys(dir)
+	if err != nil || again != first {
+		t.Fatalf("keys are kept: %v", err)
+	}
+	path := filepath.Join(dir, keysFile)
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v %v", info.Mode(), err)
+	}
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := loadTestKeys(dir); err == nil {
+		t.Fatal("a damaged file passes")
+	}
+}
