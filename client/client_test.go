@@ -102,10 +102,16 @@ func TestRefusals(t *testing.T) {
 		{"problem", &gateway{status: 409, answer: problem}, client.Error{
 			Status: 409, Code: client.CodeOrderConflict, Detail: "Close first.", Param: "amount", RequestID: "req_1", RetryAfter: time.Minute,
 		}, ""},
-		{"a proxy's page", &gateway{status: 502, answer: "<html>", header: http.Header{"Request-Id": {"req_2"}}},
-			client.Error{Status: 502, Detail: "Bad Gateway", RequestID: "req_2"}, ""},
-		{"a redirect is not followed", &gateway{status: 307, header: http.Header{"Location": {"http://127.0.0.1:1/"}}},
-			client.Error{Status: 307, Detail: "Temporary Redirect"}, ""},
+		{
+			"a proxy's page", &gateway{status: 502, answer: "<html>", header: http.Header{"Request-Id": {"req_2"}}},
+			client.Error{Status: 502, Detail: "Bad Gateway", RequestID: "req_2"},
+			"",
+		},
+		{
+			"a redirect is not followed", &gateway{status: 307, header: http.Header{"Location": {"http://127.0.0.1:1/"}}},
+			client.Error{Status: 307, Detail: "Temporary Redirect"},
+			"",
+		},
 		{"an endless answer", &gateway{status: 200, answer: strings.Repeat(" ", client.MaxAnswer+1)}, client.Error{}, "longer"},
 		{"something else", &gateway{status: 200, answer: `{"object":"list"}`}, client.Error{}, "no payment"},
 		{"a page", &gateway{status: 200, answer: `<html>`}, client.Error{}, "no payment"},
@@ -148,8 +154,12 @@ func TestTimeout(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	for _, row := range [][2]string{
-		{"", "sk_test_x"}, {"pay.example.com", "sk_test_x"}, {"ftp://pay.example.com", "sk_test_x"}, {"https://pay.example.com?x=1", "sk_test_x"},
-		{"https://pay.example.com", ""}, {"https://pay.example.com", "whsec_x"},
+		{"", "sk_test_x"},
+		{"pay.example.com", "sk_test_x"},
+		{"ftp://pay.example.com", "sk_test_x"},
+		{"https://pay.example.com?x=1", "sk_test_x"},
+		{"https://pay.example.com", ""},
+		{"https://pay.example.com", "whsec_x"},
 	} {
 		if _, err := client.New(row[0], row[1]); err == nil {
 			t.Errorf("%q with %q was taken", row[0], row[1])

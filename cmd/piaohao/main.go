@@ -40,7 +40,7 @@ func settings() (config.Config, error) { return config.Load(config.Environ(os.En
 type version struct{}
 
 // Run prints the module's version and the commit it was built from.
-func (version) Run() error {
+func (version) Run() error { //nolint:unparam // kong's signature
 	info, _ := debug.ReadBuildInfo()
 	revision := "unknown"
 	for _, s := range info.Settings {

@@ -301,6 +301,7 @@ func TestWebhook(t *testing.T) {
 	}{
 		{"paid", []step{good}, "已付款"},
 		{"the same event twice", []step{good, good}, "已付款"},
+		{"an id that was seen changes nothing", []step{{id: "evt_1", kind: "payment.new", status: client.StatusOpen, want: 204}, good}, "待付款"},
 		{"closed", []step{shut}, "已关闭"},
 		{"closed after paid changes nothing", []step{good, shut}, "已付款"},
 		{"paid after closed counts", []step{shut, good}, "已付款"},

@@ -46,7 +46,7 @@ func open(path string) (*sql.DB, error) {
 		return nil, fmt.Errorf("demo: %w", err)
 	}
 	db.SetMaxOpenConns(1)
-	if _, err := db.Exec(schema); err != nil {
+	if _, err := db.ExecContext(context.Background(), schema); err != nil {
 		return nil, errors.Join(fmt.Errorf("demo: open %s: %w", path, err), db.Close())
 	}
 	return db, nil

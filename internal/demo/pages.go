@@ -41,7 +41,7 @@ var items = []item{
 	{ID: "chajing", Title: "茶经", Author: "陆羽", Note: "图注本，随书附茶签", Price: 4580, Kind: "moss"},
 	{ID: "longjing", Title: "明前龙井", Author: "狮峰", Note: "50 克，锡罐", Price: 16800, Kind: "leaf"},
 	{ID: "zhengshan", Title: "正山小种", Author: "桐木关", Note: "100 克，松烟香", Price: 9900, Kind: "amber"},
-	{ID: "sample", Title: "茶样一泡", Author: "店主随手", Note: "一分钱，试试付款", Price: 1, Kind: "paper"},
+	{ID: "sample", Title: "试饮茶样", Author: "店主随手", Note: "一分钱，试试付款", Price: 1, Kind: "paper"},
 }
 
 type view struct {

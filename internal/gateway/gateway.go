@@ -213,14 +213,15 @@ func digest(i *pay.Incident, o pay.Observation, raw []byte) string {
 func (g *Gateway) cashierURL(p pay.Payment) string {
 	return g.PublicURL + "/payment/process/" + p.Token
 }
+
 func (g *Gateway) goURL(p pay.Payment, method string) string {
 	return g.PublicURL + "/payment/go/" + p.Token + "/" + method
 }
 
 // notFound is the one answer to everything that is not there or not yours.
-func notFound(what string, err error) error {
+func notFound(err error) error {
 	if errors.Is(err, store.ErrNotFound) {
-		return &Error{Code: CodeNotFound, Public: "no such " + what, Cause: err}
+		return &Error{Code: CodeNotFound, Public: "no such payment", Cause: err}
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -219,6 +220,13 @@ func TestNoticesThatDoNotFit(t *testing.T) {
 			t.Fatalf("%+v", r)
 		}
 	})
+	want := map[string]int{
+		pay.IncidentAmount: 1, pay.IncidentCurrency: 1, pay.IncidentApp: 1, pay.IncidentMerchant: 1, pay.IncidentChannel: 1,
+		pay.IncidentNumberTaken: 1,
+	}
+	if got := w.incidents(); !maps.Equal(got, want) {
+		t.Fatalf("each quarantined message is one incident: %v, want %v", got, want)
+	}
 }
 
 func TestForgeriesLeaveTheDatabaseUnchanged(t *testing.T) {
@@ -565,6 +573,46 @@ func TestA95AnotherShopsPaymentIsNotThere(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+func TestFailedCallsBackOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.qr.script(func(string, string) error { return fail(channel.Unknown) }, nil)
+	w.create("o1", "scan")
+	for _, row := range []struct {
+		after time.Duration
+		calls int
+	}{{0, 1}, {2 * time.Second, 2}, {3 * time.Second, 2}, {time.Second, 3}, {7 * time.Second, 3}, {time.Second, 4}} {
+		w.advance(row.after)
+		if got := len(w.qr.called()); got != row.calls {
+			t.Fatalf("after %v more: %d calls, want %d", row.after, got, row.calls)
+		}
+	}
+}
+
+func TestRateAnswerRestsTheAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first, second := w.create("o1", "scan"), w.create("o2", "scan")
+	w.qr.script(func(string, string) error {
+		return &channel.Error{Kind: channel.Limited, Op: "query", RetryAfter: 5 * time.Minute}
+	}, nil)
+	w.advance(time.Minute)
+	if calls := len(w.qr.called()); calls != 3 {
+		t.Fatalf("%d calls: one rate answer rests the whole account", calls)
+	}
+	w.qr.script(nil, nil)
+	w.qr.pay(first.Attempts[0].OutTradeNo, "tx1")
+	w.qr.pay(second.Attempts[0].OutTradeNo, "tx2")
+	w.advance(4 * time.Minute)
+	if w.load(first.ID).Done() || w.load(second.ID).Done() {
+		t.Fatal("asked before the rest was over")
+	}
+	w.advance(2 * time.Minute)
+	if !w.load(first.ID).IsPaid() || !w.load(second.ID).IsPaid() {
+		t.Fatal("never asked again")
+	}
+}
 
 func TestWaitingForAnotherHoldersResult(t *testing.T) {
 	t.Parallel()

@@ -107,7 +107,7 @@ func (g *Gateway) openAndHandOut(ctx context.Context, p pay.Payment, c store.Cla
 		return p, true, err
 	}
 	if !a.Live() || p.CanOffer(g.Now()) != nil {
-		return p, true, nil
+		return p, true, nil //nolint:nilerr // nothing to open any more: the page says why
 	}
 	return g.open(ctx, p, c, true)
 }

@@ -22,7 +22,7 @@ type PageInput struct {
 func (g *Gateway) Page(ctx context.Context, in PageInput) (Page, error) {
 	p, err := g.DB.PaymentByToken(ctx, in.Token)
 	if err != nil {
-		return Page{}, notFound("payment", err)
+		return Page{}, notFound(err)
 	}
 	a := g.chosen(p, in.Method)
 	if a != nil && p.CanHandOut(*a, g.Now()) {
@@ -133,7 +133,7 @@ func fit(info channel.Info, d Device) channel.Product {
 func (g *Gateway) Go(ctx context.Context, in PageInput, clientIP string) (Leave, error) {
 	p, err := g.DB.PaymentByToken(ctx, in.Token)
 	if err != nil {
-		return Leave{}, notFound("payment", err)
+		return Leave{}, notFound(err)
 	}
 	account := g.accountFor(in.Method)
 	if account == nil {
@@ -145,7 +145,7 @@ func (g *Gateway) Go(ctx context.Context, in PageInput, clientIP string) (Leave,
 	}
 	foreign := in.Device.Browser != "" && in.Device.Browser != in.Method
 	if g.offers(p, w) != nil || foreign {
-		return Leave{ToProcess: true}, nil // the page says what is going on
+		return Leave{ToProcess: true}, nil //nolint:nilerr // the page says what is going on
 	}
 	p, id, err := g.choose(ctx, p, w, nil, clientIP)
 	if err != nil {
@@ -172,7 +172,7 @@ func (g *Gateway) unseen(p pay.Payment, account string) *pay.Attempt {
 func (g *Gateway) Back(ctx context.Context, token string) error {
 	p, err := g.DB.PaymentByToken(ctx, token)
 	if err != nil {
-		return notFound("payment", err)
+		return notFound(err)
 	}
 	_, err = g.decide(ctx, p, pay.Back{})
 	return err

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -194,21 +195,23 @@ type world struct {
 	qr   *platform // method "scan": a code at once
 	link *platform // method "visit": lazy, a redirect
 	now  atomic.Int64
+	path string // of the database
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t}
 	w.now.Store(time.Date(2026, 11, 24, 4, 0, 0, 0, time.UTC).UnixMilli())
-	ids := id.New(time.Now)
+	ids, path := id.New(time.Now), filepath.Join(t.TempDir(), "test.db")
 	db, err := store.Open(t.Context(), store.Options{
-		DSN: "sqlite:" + filepath.Join(t.TempDir(), "test.db"), Mode: "test", Now: w.clock, NewID: ids.ID, Log: slog.New(slog.DiscardHandler),
+		DSN: "sqlite:" + path, Mode: "test", Now: w.clock, NewID: ids.ID, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	w.db = db
+	w.path = path
 	w.qr = &platform{method: "scan", orders: map[string]*order{}}
 	w.link = &platform{method: "visit", lazy: true, orders: map[string]*order{}}
 	accounts := []gateway.Account{
@@ -332,4 +335,24 @@ func (w *world) telling(group *sync.WaitGroup) {
 			runtime.Gosched()
 		}
 	}
+}
+
+// incidents counts what was quarantined or needs a person, as stored, by kind.
+func (w *world) incidents() map[string]int {
+	w.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+w.path+"?mode=ro")
+	w.must(err)
+	defer func() { _ = db.Close() }()
+	rows, err := db.QueryContext(w.t.Context(), "SELECT kind, COUNT(*) FROM incidents GROUP BY kind")
+	w.must(err)
+	defer func() { _ = rows.Close() }()
+	out := map[string]int{}
+	for rows.Next() {
+		var kind string
+		var n int
+		w.must(rows.Scan(&kind, &n))
+		out[kind] = n
+	}
+	w.must(rows.Err())
+	return out
 }

@@ -47,7 +47,7 @@ func mine(shop string) func(pay.Payment, error) (pay.Payment, error) {
 		if err == nil && p.Shop != shop {
 			err = store.ErrNotFound
 		}
-		return p, notFound("payment", err)
+		return p, notFound(err)
 	}
 }
 

@@ -56,7 +56,7 @@ func (w *watchers) tell(paymentID string) {
 func (g *Gateway) Subscribe(ctx context.Context, token string) (changed <-chan struct{}, stop func(), err error) {
 	p, err := g.DB.PaymentByToken(ctx, token)
 	if err != nil {
-		return nil, nil, notFound("payment", err)
+		return nil, nil, notFound(err)
 	}
 	changed, stop = g.watchers.add(p.ID)
 	return changed, stop, nil
@@ -91,7 +91,7 @@ func (g *Gateway) StepTail(ctx context.Context) (int, error) {
 func (g *Gateway) Watching(ctx context.Context, token string) (version int64, ended bool, err error) {
 	p, err := g.DB.PaymentByToken(ctx, token)
 	if err != nil {
-		return 0, false, notFound("payment", err)
+		return 0, false, notFound(err)
 	}
 	if !p.Done() {
 		if err := g.DB.Watch(ctx, p.ID, g.Now().Add(watchFor)); err != nil {
@@ -129,7 +129,7 @@ func (g *Gateway) Arrived(ctx context.Context, token string) error {
 	}
 	p, err := g.DB.PaymentByToken(ctx, token)
 	if err != nil {
-		return notFound("payment", err)
+		return notFound(err)
 	}
 	for _, a := range p.Attempts {
 		if !a.Live() || a.HandedOutAt.IsZero() {

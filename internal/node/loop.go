@@ -30,9 +30,10 @@ type loops struct {
 	still atomic.Bool // the clock is wrong: claim nothing
 }
 
-// run starts one goroutine that steps, sleeping at most most between two steps. While our clock is wrong it rests.
-func (l *loops) run(ctx context.Context, name string, most time.Duration, do step) {
-	l.always(ctx, name, most, func(ctx context.Context) (time.Time, error) {
+// run starts one goroutine that steps, sleeping at most longestSleep between two steps. While our clock is wrong it
+// rests.
+func (l *loops) run(ctx context.Context, name string, do step) {
+	l.always(ctx, name, longestSleep, func(ctx context.Context) (time.Time, error) {
 		if l.still.Load() {
 			return time.Time{}, nil
 		}
@@ -40,7 +41,7 @@ func (l *loops) run(ctx context.Context, name string, most time.Duration, do ste
 	})
 }
 
-// always is run without the rest.
+// always is run without the rest, sleeping at most most.
 func (l *loops) always(ctx context.Context, name string, most time.Duration, do step) {
 	wake := make(chan struct{}, 1)
 	l.wakes = append(l.wakes, wake)

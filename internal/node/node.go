@@ -155,7 +155,7 @@ func (n *Node) startLoops(live, work context.Context, l *loops) error {
 	}
 	if n.sim != nil {
 		for range noticeLoops {
-			l.run(live, "simulator", longestSleep, under(n.sim.Step))
+			l.run(live, "simulator", under(n.sim.Step))
 		}
 		l.wg.Go(func() { l.wakeOn(live, n.sim.Woken()) })
 	}
@@ -167,11 +167,11 @@ func (n *Node) startLoops(live, work context.Context, l *loops) error {
 	}
 	l.always(live, "clock", clockEvery, under(l.watchClock(n.db.Clock)))
 	for range attemptLoops {
-		l.run(live, "attempts", longestSleep, under(n.gateway.StepAttempt))
+		l.run(live, "attempts", under(n.gateway.StepAttempt))
 	}
-	l.run(live, "expiry", longestSleep, under(n.gateway.StepExpiry))
+	l.run(live, "expiry", under(n.gateway.StepExpiry))
 	for range deliveryLoops {
-		l.run(live, "deliveries", longestSleep, under(n.sender.Step))
+		l.run(live, "deliveries", under(n.sender.Step))
 	}
 	l.wg.Go(func() { n.tail(live, work, l) })
 	return nil

@@ -105,8 +105,10 @@ func testAccounts(c config.Config, sim sims.Credentials, log *slog.Logger) ([]ga
 		if err != nil {
 			return nil, fmt.Errorf("account %s: %w", x.id.ID, err)
 		}
+		info := x.driver.Info
+		info.FormHosts = []string{c.SimURL} // the platform is the simulator
 		out = append(out, gateway.Account{
-			Account: x.id, Info: x.driver.Info, Channel: ch, WalletURL: c.SimURL + "/sim/wallet?code=",
+			Account: x.id, Info: info, Channel: ch, WalletURL: c.SimURL + "/sim/wallet?code=",
 		})
 	}
 	return out, nil

@@ -225,16 +225,19 @@ func TestWhatMoneyDoesToThePayment(t *testing.T) {
 	}{
 		{
 			"open: paid, the other attempt gets a due close", payment(pay.PaymentOpen, attempt("a", pay.AttemptOpen), attempt("b", pay.AttemptOpen)),
-			[]pay.EventType{pay.EventAttemptPaid, pay.EventPaymentPaid}, pay.PaymentPaid, false,
+			[]pay.EventType{pay.EventAttemptPaid, pay.EventPaymentPaid},
+			pay.PaymentPaid, false,
 		},
 		{"A66 closing: still paid", closingOne, []pay.EventType{pay.EventAttemptPaid, pay.EventPaymentPaid}, pay.PaymentPaid, false},
 		{
 			"A28 paid already: surplus", payment(pay.PaymentPaid, attempt("a", pay.AttemptOpen), attempt("b", pay.AttemptPaid)),
-			[]pay.EventType{pay.EventAttemptPaid, pay.EventSurplus, pay.EventRefundCreated}, pay.PaymentPaid, true,
+			[]pay.EventType{pay.EventAttemptPaid, pay.EventSurplus, pay.EventRefundCreated},
+			pay.PaymentPaid, true,
 		},
 		{
 			"A67 closed: late", payment(pay.PaymentClosed, attempt("a", pay.AttemptClosed)),
-			[]pay.EventType{pay.EventAttemptPaid, pay.EventLatePaid, pay.EventRefundCreated}, pay.PaymentClosed, true,
+			[]pay.EventType{pay.EventAttemptPaid, pay.EventLatePaid, pay.EventRefundCreated},
+			pay.PaymentClosed, true,
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {

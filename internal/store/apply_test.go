@@ -201,7 +201,7 @@ func TestA26TransactionNumberUsedTwiceInOneGroup(t *testing.T) {
 	})
 }
 
-func TestNumbersAreUniquePerAccount(t *testing.T) {
+func TestA25NumbersAreUniquePerAccount(t *testing.T) {
 	onEngines(t, func(t *testing.T, w *world) {
 		w.account("other", 20)
 		one, two := w.newPayment("1"), w.newPayment("2")

@@ -62,7 +62,11 @@ func checkPostgres(ctx context.Context, pool *pgxpool.Pool, allowUnsafe bool) er
 	if allowUnsafe {
 		return nil
 	}
-	if fsync == "off" {
+	return durable(fsync, commit)
+}
+
+func durable(fsync, commit string) error {
+	if fsync != "on" {
 		return errors.New("store: PostgreSQL runs with fsync=off and can lose payments: set fsync=on")
 	}
 	if commit != "on" && commit != "remote_apply" {

@@ -68,7 +68,7 @@ func ParseForm(raw []byte) (Form, error) {
 		if text, err = unescape(text, value); err != nil {
 			return nil, err
 		}
-		ends[i][1] = len(text)
+		ends[i][1] = len(text) //nolint:gosec // i < fields ≤ MaxFields
 	}
 	return split(string(text), ends[:fields])
 }

@@ -150,8 +150,10 @@ func TestDecodeStrictRefusesUnknownNames(t *testing.T) {
 // What Decode accepts, encoding/json reads the same; and writing it again yields no name twice.
 func TestDecodeAgreesWithStandardLibrary(t *testing.T) {
 	t.Parallel()
-	piece := rapid.SampledFrom([]string{`{`, `}`, `[`, `]`, `:`, `,`, `"trade_state"`, `"amount"`, `"total"`, `"x"`, `"\u0041"`, `"\ud83d\ude00"`,
-		`1`, `-0`, `0`, `1.5`, `1e3`, `true`, `null`, ` `, `{"total":1}`, `"trade_state":"A"`, `"amount":{"total":7}`, `"x":[1,{"y":null}]`})
+	piece := rapid.SampledFrom([]string{
+		`{`, `}`, `[`, `]`, `:`, `,`, `"trade_state"`, `"amount"`, `"total"`, `"x"`, `"\u0041"`, `"\ud83d\ude00"`,
+		`1`, `-0`, `0`, `1.5`, `1e3`, `true`, `null`, ` `, `{"total":1}`, `"trade_state":"A"`, `"amount":{"total":7}`, `"x":[1,{"y":null}]`,
+	})
 	rapid.Check(t, func(t *rapid.T) {
 		text := "{" + strings.Join(rapid.SliceOfN(piece, 0, 12).Draw(t, "pieces"), "") + "}"
 		var got, std message

@@ -152,14 +152,14 @@ func TestNamesThatLie(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	var dns nameserver
 	go dns.serve(conn)
 	shop, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer shop.Close()
+	defer func() { _ = shop.Close() }()
 	_, port, _ := net.SplitHostPort(shop.Addr().String())
 	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "udp", conn.LocalAddr().String())
@@ -171,7 +171,7 @@ func TestNamesThatLie(t *testing.T) {
 		dialer.Resolver = resolver
 		c, err := dialer.DialContext(t.Context(), "tcp4", rooted("shop.example.com:"+port))
 		if err == nil {
-			c.Close()
+			_ = c.Close()
 		}
 		return err
 	}

@@ -19,10 +19,25 @@ func TestPause(t *testing.T) {
 		rnd      func(int64) int64
 		want     time.Duration // 0 = given up
 	}{
-		{1, 0, none, 5 * s}, {2, 0, none, 5 * m}, {3, 0, none, 30 * m}, {4, 0, none, 2 * h}, {5, 0, none, 5 * h},
-		{6, 0, none, 10 * h}, {7, 0, none, 14 * h}, {8, 0, none, 20 * h}, {9, 0, none, 24 * h}, {10, 0, none, 0},
-		{1, 0, most, 5*s + 500*time.Millisecond}, {9, 0, most, 24*h + 144*m},
-		{1, 60 * s, none, 60 * s}, {2, 60 * s, none, 5 * m}, {1, 100 * h, none, 24 * h}, {10, h, none, 0}, {11, 0, none, 0}, {0, 0, none, 0}, {-1, 0, none, 0},
+		{1, 0, none, 5 * s},
+		{2, 0, none, 5 * m},
+		{3, 0, none, 30 * m},
+		{4, 0, none, 2 * h},
+		{5, 0, none, 5 * h},
+		{6, 0, none, 10 * h},
+		{7, 0, none, 14 * h},
+		{8, 0, none, 20 * h},
+		{9, 0, none, 24 * h},
+		{10, 0, none, 0},
+		{1, 0, most, 5*s + 500*time.Millisecond},
+		{9, 0, most, 24*h + 144*m},
+		{1, 60 * s, none, 60 * s},
+		{2, 60 * s, none, 5 * m},
+		{1, 100 * h, none, 24 * h},
+		{10, h, none, 0},
+		{11, 0, none, 0},
+		{0, 0, none, 0},
+		{-1, 0, none, 0},
 	} {
 		got, ok := pause(row.failures, row.after, row.rnd)
 		if got != row.want || ok != (row.want != 0) {

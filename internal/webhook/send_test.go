@@ -283,7 +283,9 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"200", status(200), done, 200, ""},
 		{"299", status(299), done, 299, ""},
-		{"A83 301", func(w http.ResponseWriter, r *http.Request, _ string) { http.Redirect(w, r, "/moved", 301) }, 5 * time.Second, 301, ""},
+		{"A83 301", func(w http.ResponseWriter, r *http.Request, _ string) {
+			http.Redirect(w, r, "/moved", http.StatusMovedPermanently)
+		}, 5 * time.Second, 301, ""},
 		{"A83 307 to inside", func(w http.ResponseWriter, r *http.Request, _ string) {
 			w.Header().Set("Location", "http://169.254.169.254/latest/meta-data")
 			w.WriteHeader(307)

@@ -145,7 +145,7 @@ func TestKitFaultsOfCalls(t *testing.T) {
 		}
 		func() {
 			defer func() {
-				if recover() != http.ErrAbortHandler {
+				if recover() != http.ErrAbortHandler { //nolint:errorlint // a panic's value
 					t.Error("the connection is not broken")
 				}
 			}()

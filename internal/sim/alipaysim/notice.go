@@ -45,8 +45,10 @@ type postman struct{ *Sim }
 
 // Retries is the table of the asynchronous notification's docs: 8 sends in all.
 func (postman) Retries() []time.Duration {
-	return []time.Duration{4 * time.Minute, 10 * time.Minute, 10 * time.Minute,
-		time.Hour, 2 * time.Hour, 6 * time.Hour, 15 * time.Hour}
+	return []time.Duration{
+		4 * time.Minute, 10 * time.Minute, 10 * time.Minute,
+		time.Hour, 2 * time.Hour, 6 * time.Hour, 15 * time.Hour,
+	}
 }
 
 // Acknowledged only by the seven bytes "success".

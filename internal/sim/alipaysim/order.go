@@ -122,8 +122,10 @@ func parseYuan(text string) (fen int64, ok bool) {
 // and sellerID the only seller that the app collects for.
 func parseOrder(p params, biz fields, sellerID string, now time.Time) (order, *failure) {
 	texts := map[string]string{}
-	for _, name := range []string{"out_trade_no", "total_amount", "subject", "body", "product_code", "seller_id",
-		"time_expire", "timeout_express", "passback_params", "quit_url"} {
+	for _, name := range []string{
+		"out_trade_no", "total_amount", "subject", "body", "product_code", "seller_id",
+		"time_expire", "timeout_express", "passback_params", "quit_url",
+	} {
 		text, refused := biz.text(name)
 		if refused != nil {
 			return order{}, refused

@@ -3,7 +3,7 @@ package alipaysim
 import (
 	"crypto"
 	"crypto/rsa"
-	"crypto/sha1"
+	"crypto/sha1" //nolint:gosec // the platform's older sign_type RSA
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -20,7 +20,7 @@ const (
 
 func (t signType) digest(text string) (crypto.Hash, []byte) {
 	if t == rsa1 {
-		sum := sha1.Sum([]byte(text))
+		sum := sha1.Sum([]byte(text)) //nolint:gosec // as above
 		return crypto.SHA1, sum[:]
 	}
 	sum := sha256.Sum256([]byte(text))

@@ -123,7 +123,7 @@ func (s *Sim) change(o order, step func(*simkit.Tx, trade, bool, time.Time) (tra
 			return err
 		}
 		if refused = mayPay(o, found, exists, now); refused != nil {
-			return nil // an expiry that find saw is kept
+			return nil //nolint:nilerr // the refusal is the answer; an expiry that find saw is kept
 		}
 		t, err = step(tx, found, exists, now)
 		return err

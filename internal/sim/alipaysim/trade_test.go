@@ -352,7 +352,7 @@ func TestKeysAreKept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer kit.Close()
+		defer func() { _ = kit.Close() }()
 		s, err := New(kit)
 		if err != nil {
 			t.Fatal(err)

@@ -42,12 +42,18 @@ func TestFind(t *testing.T) {
 			w.advance(time.Hour)
 			return w.page("A")
 		}, reason: simkit.ReasonPaid, blocked: simkit.ReasonPaid},
-		{name: "closed", make: func(w *world) string { w.act(w.visit(w.page("A")), "login"); w.close("A"); return "A" },
-			reason: simkit.ReasonClosed, blocked: simkit.ReasonClosed},
-		{name: "expired", make: func(w *world) string { w.act(w.visit(w.page("A")), "login"); w.advance(time.Hour); return "A" },
-			reason: simkit.ReasonExpired, blocked: simkit.ReasonExpired},
-		{name: "expired link", make: func(w *world) string { w.advance(time.Hour); return w.page("A") },
-			reason: simkit.ReasonExpired, blocked: simkit.ReasonExpired},
+		{
+			name: "closed", make: func(w *world) string { w.act(w.visit(w.page("A")), "login"); w.close("A"); return "A" },
+			reason: simkit.ReasonClosed, blocked: simkit.ReasonClosed,
+		},
+		{
+			name: "expired", make: func(w *world) string { w.act(w.visit(w.page("A")), "login"); w.advance(time.Hour); return "A" },
+			reason: simkit.ReasonExpired, blocked: simkit.ReasonExpired,
+		},
+		{
+			name: "expired link", make: func(w *world) string { w.advance(time.Hour); return w.page("A") },
+			reason: simkit.ReasonExpired, blocked: simkit.ReasonExpired,
+		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

@@ -89,7 +89,7 @@ func (s *Sim) at(code string) (simkit.Platform, error) {
 		var refusal *simkit.Refusal
 		switch {
 		case errors.Is(err, simkit.ErrUnknown):
-			if err != simkit.ErrUnknown {
+			if err != simkit.ErrUnknown { //nolint:errorlint // wrapped is what says why
 				unknown = err // this one says why
 			}
 			continue

@@ -183,7 +183,7 @@ func (b *Books) read(path string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read
 	r := bufio.NewReader(f)
 	for number := 1; ; number++ {
 		line, err := r.ReadBytes('\n')

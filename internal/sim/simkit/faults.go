@@ -49,7 +49,7 @@ type Faults struct {
 }
 
 func newFaults(seed uint64) *Faults {
-	return &Faults{rand: rand.New(rand.NewPCG(seed, seed))}
+	return &Faults{rand: rand.New(rand.NewPCG(seed, seed))} //nolint:gosec // repeatable dice, no secret
 }
 
 // Set replaces all settings.

@@ -168,7 +168,7 @@ func TestBooksJournalDamage(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer b.Close()
+			defer func() { _ = b.Close() }()
 			if got := values(t, b); got != row.want {
 				t.Errorf("documents %q, want %q", got, row.want)
 			}
@@ -357,7 +357,7 @@ func TestFaultSettings(t *testing.T) {
 		}
 		return out
 	}
-	if fmt.Sprint(rolls()) != fmt.Sprint(rolls()) {
+	if first, second := fmt.Sprint(rolls()), fmt.Sprint(rolls()); first != second {
 		t.Error("one seed rolled two different runs")
 	}
 }
@@ -402,14 +402,30 @@ func TestWalletPage(t *testing.T) {
 		page      Page
 		has, lack []string
 	}{
-		{"to confirm", Page{Platform: "wechat", Order: order, Code: "c", Action: "/sim/wallet"},
-			[]string{"确认付款", "99.01", "&lt;b&gt;茶", "茶馆", `value="refuse"`, `value="balance_short"`, "模拟微信钱包"}, []string{"<b>茶", "返回商家"}},
-		{"paid", Page{Platform: "alipay", Order: order, Action: "/sim/wallet", Outcome: ResultPay},
-			[]string{"支付成功", "返回商家", `href="https://shop.example/back?a=1"`, "模拟支付宝钱包"}, []string{"<form"}},
-		{"balance short", Page{Order: order, Action: "/sim/wallet", Outcome: ResultBalanceShort},
-			[]string{"余额不足", "重新付款"}, []string{"返回商家"}},
-		{"closed", Page{Order: blocked, Action: "/sim/wallet", Problem: ReasonClosed.Text()},
-			[]string{"订单已关闭"}, []string{"<form"}},
+		{
+			"to confirm",
+			Page{Platform: "wechat", Order: order, Code: "c", Action: "/sim/wallet"},
+			[]string{"确认付款", "99.01", "&lt;b&gt;茶", "茶馆", `value="refuse"`, `value="balance_short"`, "模拟微信钱包"},
+			[]string{"<b>茶", "返回商家"},
+		},
+		{
+			"paid",
+			Page{Platform: "alipay", Order: order, Action: "/sim/wallet", Outcome: ResultPay},
+			[]string{"支付成功", "返回商家", `href="https://shop.example/back?a=1"`, "模拟支付宝钱包"},
+			[]string{"<form"},
+		},
+		{
+			"balance short",
+			Page{Order: order, Action: "/sim/wallet", Outcome: ResultBalanceShort},
+			[]string{"余额不足", "重新付款"},
+			[]string{"返回商家"},
+		},
+		{
+			"closed",
+			Page{Order: blocked, Action: "/sim/wallet", Problem: ReasonClosed.Text()},
+			[]string{"订单已关闭"},
+			[]string{"<form"},
+		},
 		{"unknown", Page{Problem: "没有这笔订单"}, []string{"没有这笔订单"}, []string{"<form", "¥"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {

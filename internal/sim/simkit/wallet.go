@@ -49,7 +49,7 @@ var indexHTML string
 var (
 	pageFuncs = template.FuncMap{
 		"yuan": Yuan,
-		"css":  func() template.CSS { return template.CSS(pageCSS) },
+		"css":  func() template.CSS { return template.CSS(pageCSS) }, //nolint:gosec // our own file
 		"time": func(t time.Time) string { return t.In(beijing).Format(time.DateTime) },
 	}
 	walletTemplate = template.Must(template.New("wallet").Funcs(pageFuncs).Parse(walletHTML))

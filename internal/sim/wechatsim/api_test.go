@@ -221,7 +221,9 @@ func TestFieldRules(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			number := "field-rules-1"
 			got := b.call("POST", native, params(number, row.changes))
-			defer b.kit.Books.Do(func(tx *simkit.Tx) error { tx.Delete(orderKind, number); return nil })
+			defer func() {
+				_ = b.kit.Books.Do(func(tx *simkit.Tx) error { tx.Delete(orderKind, number); return nil })
+			}()
 			if row.field == "" {
 				if got.line != "200" {
 					t.Errorf("%s %s", got.line, got.raw)
@@ -498,7 +500,7 @@ func TestCallFaults(t *testing.T) {
 	set(simkit.FaultSettings{LostAnswerPercent: 100})
 	func() {
 		defer func() {
-			if recover() != http.ErrAbortHandler {
+			if recover() != http.ErrAbortHandler { //nolint:errorlint // a panic's value
 				t.Error("the answer was not lost")
 			}
 		}()

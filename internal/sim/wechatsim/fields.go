@@ -2,6 +2,7 @@ package wechatsim
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -133,8 +134,8 @@ func checkTime(s string) string {
 func parseBody(raw []byte, table []field) (map[string]any, *apiError) {
 	doc, err := simkit.ParseObject(raw)
 	if err != nil {
-		bad, ok := err.(*simkit.JSONError)
-		if !ok {
+		var bad *simkit.JSONError
+		if !errors.As(err, &bad) {
 			bad = &simkit.JSONError{Issue: "not JSON"}
 		}
 		return nil, paramError("body", bad.Path, "", bad.Issue)

@@ -197,6 +197,7 @@ const native = "/v3/pay/transactions/native"
 func byNumber(number string) string {
 	return "/v3/pay/transactions/out-trade-no/" + number + "?mchid=" + MerchantID
 }
+
 func closing(number string) string {
 	return "/v3/pay/transactions/out-trade-no/" + number + "/close"
 }

@@ -134,7 +134,7 @@ func (s *Sim) place(o order, pr string) (*apiError, error) {
 		}
 		if found {
 			if refused = old.reenter(o, now); refused != nil {
-				return nil
+				return nil //nolint:nilerr // the refusal is the answer
 			}
 			o = old
 		}

@@ -545,7 +545,7 @@ func TestSlowBody(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		framing := "Transfer-Encoding: chunked"
 		if row.length != "" {
 			framing = "Content-Length: " + row.length

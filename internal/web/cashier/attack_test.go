@@ -48,6 +48,8 @@ func TestA87ReturnURL(t *testing.T) {
 		{"//evil.example/", false},
 		{`/\evil.example/`, false},
 		{`https:\\evil.example/`, false},
+		{`https://evil.example\.shop.example/`, false},
+		{`https://evil.example\@shop.example/`, false},
 		{"https:evil.example", false},
 		{"https:///evil.example", false},
 		{"https://:443/", false},

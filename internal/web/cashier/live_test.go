@@ -32,6 +32,7 @@ func (s *stream) SetWriteDeadline(t time.Time) error {
 	s.cut[0] = t
 	return nil
 }
+
 func (s *stream) SetReadDeadline(t time.Time) error {
 	s.cut[1] = t
 	return nil
@@ -133,7 +134,10 @@ func TestStream(t *testing.T) {
 			defer hangUp()
 			synctest.Wait()
 			close(draining)
-			<-s.ended
+			synctest.Wait()
+			if s.open() {
+				t.Fatal("still open")
+			}
 		})
 	})
 	t.Run("ends after half an hour", func(t *testing.T) {

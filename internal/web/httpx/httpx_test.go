@@ -187,7 +187,7 @@ type timeout struct{}
 
 func (timeout) Read([]byte) (int, error) { return 0, &net.OpError{Op: "read", Err: deadline{}} }
 
-type deadline struct{ error }
+type deadline struct{}
 
 func (deadline) Error() string { return "i/o timeout" }
 func (deadline) Timeout() bool { return true }

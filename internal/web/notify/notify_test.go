@@ -54,15 +54,23 @@ func TestNotice(t *testing.T) {
 		status                             int
 		handed                             []notice
 	}{
-		{name: "handed on byte for byte", path: "/payment/one/notify", body: "a=1&b=%2B+\xff\x00", status: 299,
-			handed: []notice{{"/payment/one/notify", "", "a=1&b=%2B+\xff\x00", "sig"}}},
-		{name: "an account's own path", path: "/payment/one/notify/acc1", body: "{}", status: 299,
-			handed: []notice{{"/payment/one/notify/acc1", "", "{}", "sig"}}},
+		{
+			name: "handed on byte for byte", path: "/payment/one/notify", body: "a=1&b=%2B+\xff\x00", status: 299,
+			handed: []notice{{"/payment/one/notify", "", "a=1&b=%2B+\xff\x00", "sig"}},
+		},
+		{
+			name: "an account's own path", path: "/payment/one/notify/acc1", body: "{}", status: 299,
+			handed: []notice{{"/payment/one/notify/acc1", "", "{}", "sig"}},
+		},
 		{name: "a path that ends in a slash", path: "/deep/", body: "{}", status: 299, handed: []notice{{"/deep/", "", "{}", "sig"}}},
-		{name: "an empty body is the gateway's to refuse", path: "/payment/one/notify", status: 299,
-			handed: []notice{{"/payment/one/notify", "", "", "sig"}}},
-		{name: "A55 a body at the cap", path: "/payment/one/notify", body: whole, status: 299,
-			handed: []notice{{"/payment/one/notify", "", whole, "sig"}}},
+		{
+			name: "an empty body is the gateway's to refuse", path: "/payment/one/notify", status: 299,
+			handed: []notice{{"/payment/one/notify", "", "", "sig"}},
+		},
+		{
+			name: "A55 a body at the cap", path: "/payment/one/notify", body: whole, status: 299,
+			handed: []notice{{"/payment/one/notify", "", whole, "sig"}},
+		},
 		{name: "A55 a body over the cap", path: "/payment/one/notify", body: whole + "x", status: http.StatusRequestEntityTooLarge},
 		{name: "A56 gzip", path: "/payment/one/notify", body: "x", encoding: "gzip", status: http.StatusUnsupportedMediaType},
 		{name: "A52 a query string", path: "/payment/one/notify?a=1", body: "x", status: http.StatusBadRequest},
@@ -118,7 +126,7 @@ func TestA55SlowBody(t *testing.T) {
 	s.Start()
 	defer s.Close()
 	conn := send(t, s.URL, "POST /payment/one/notify HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		t.Fatal(err)

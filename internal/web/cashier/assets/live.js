@@ -47,9 +47,9 @@
   function renew() {
     if (renewing || !live()) { return; }
     renewing = true;
-    fetch(location.href, { cache: "no-store" })
+    fetch(location.href, { cache: "no-store", redirect: "manual" })
       .then(function (r) {
-        if (r.redirected) { location.replace(r.url); return null; }
+        if (r.type === "opaqueredirect") { location.reload(); return null; }
         if (!r.ok) { throw r.status; }
         return r.text();
       })

@@ -1,0 +1,270 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func newLite(t *testing.T) *world {
+	t.Helper()
+	return newWorld(t, engines[0].dsn(t))
+}
+
+// held blocks the writer in a first op until the returned function is called.
+func (w *world) held() (let func()) {
+	w.t.Helper()
+	entered, gate, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- w.tx(context.Background(), func(run) error {
+			close(entered)
+			<-gate
+			return nil
+		})
+	}()
+	<-entered
+	return func() {
+		close(gate)
+		must(w.t, <-done)
+	}
+}
+
+// queued waits until n writes are in the writer's queue: callers on their way there need only the processor.
+func (w *world) queued(n int) {
+	for queue := w.engine.(*lite).writer.queue; len(queue) < n; {
+		runtime.Gosched()
+	}
+}
+
+func TestCancelledCallerHurtsNoNeighbour(t *testing.T) {
+	t.Parallel()
+	w := newLite(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	let := w.held()
+	errs := make([]error, 64)
+	var wg sync.WaitGroup
+	for i := range errs {
+		c := w.newPayment(fmt.Sprint(i))
+		use := context.Background()
+		if i == 20 {
+			use = ctx
+		}
+		wg.Go(func() { errs[i] = w.Apply(use, c) })
+	}
+	w.queued(64)
+	cancel()
+	let()
+	wg.Wait()
+	for i, err := range errs {
+		if err != nil {
+			t.Errorf("caller %d: %v", i, err)
+		}
+	}
+	if n := w.count(`SELECT COUNT(*) FROM payments`); n != 64 {
+		t.Errorf("%d payments: what was queued runs, whoever left", n)
+	}
+	if err := w.Apply(ctx, w.newPayment("late")); !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled caller queued: %v", err)
+	}
+}
+
+func TestFailedCommitFailsEveryone(t *testing.T) {
+	t.Parallel()
+	w := newLite(t)
+	let := w.held()
+	errs := make([]error, 8)
+	var wg sync.WaitGroup
+	for i := range errs {
+		c := w.newPayment(fmt.Sprint(i))
+		wg.Go(func() {
+			if i != 3 {
+				errs[i] = w.Apply(context.Background(), c)
+				return
+			}
+			errs[i] = w.tx(context.Background(), func(run run) error { // refused only at the commit
+				return errors.Join(
+					run(stmt{text: `PRAGMA defer_foreign_keys = 1`}),
+					run(stmt{text: `INSERT INTO deliveries (event_id, endpoint_id) VALUES ('none', 'none')`}))
+			})
+		})
+	}
+	w.queued(8)
+	let()
+	wg.Wait()
+	for i, err := range errs {
+		if err == nil {
+			t.Errorf("caller %d was told of a commit that failed", i)
+		}
+	}
+	if n := w.count(`SELECT COUNT(*) FROM payments`); n != 0 {
+		t.Errorf("%d payments", n)
+	}
+	must(t, w.Apply(t.Context(), w.newPayment("next"))) // no disk error: the writer goes on
+}
+
+func TestManyWritesShareOneCommit(t *testing.T) {
+	t.Parallel()
+	w := newLite(t)
+	let := w.held()
+	sizes := make(chan int, 64)
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			must(t, w.tx(context.Background(), func(run) error {
+				sizes <- len(w.engine.(*lite).writer.group)
+				return nil
+			}))
+		})
+	}
+	w.queued(64)
+	let()
+	wg.Wait()
+	for range 64 {
+		if n := <-sizes; n != 64 {
+			t.Fatalf("a group of %d, want all 64 in one", n)
+		}
+	}
+}
+
+func TestCloseAnswersEverybody(t *testing.T) {
+	t.Parallel()
+	w := newLite(t)
+	let := w.held()
+	errs := make(chan error, 300)
+	for i := range 300 { // more than the queue holds
+		c := w.newPayment(fmt.Sprint(i))
+		go func() { errs <- w.Apply(context.Background(), c) }()
+	}
+	w.queued(maxGroup)
+	closed := make(chan error)
+	go func() { closed <- w.Close() }()
+	let()
+	must(t, <-closed)
+	for range 300 {
+		if err := <-errs; err != nil && !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
+	}
+	if err := w.Apply(t.Context(), w.newPayment("late")); !errors.Is(err, ErrClosed) {
+		t.Errorf("a closed database took a write: %v", err)
+	}
+}
+
+func TestReadersDoNotWaitForTheWriter(t *testing.T) {
+	t.Parallel()
+	w := newLite(t)
+	p := w.stored(w.newPayment("order"))
+	let := w.held()
+	defer let()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if _, err := w.Payment(ctx, p.ID); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.NextAttemptDue(ctx, []string{"acc"}); err != nil {
+		t.Error(err)
+	}
+	if n, err := w.NumberEvents(ctx); n != 0 || err != nil {
+		t.Error(n, err)
+	}
+	if err := w.read(ctx, stmt{text: `DELETE FROM events RETURNING id`, row: func(scan) error { return nil }}); err == nil {
+		t.Error("a reader wrote")
+	}
+}
+
+func TestOneProcessPerSQLiteFile(t *testing.T) {
+	t.Parallel()
+	w := newLite(t)
+	path := strings.TrimPrefix(w.opts.DSN, "sqlite:")
+	if _, err := Open(t.Context(), w.opts); err == nil || !strings.Contains(err.Error(), path+".lock") {
+		t.Errorf("a second Open must name the lock file: %v", err)
+	}
+	must(t, w.Close())
+	must(t, w.Close())
+	again := open(t, w.opts)
+	if _, err := again.Shop(t.Context(), "shop"); err != nil {
+		t.Error(err)
+	}
+	info, err := os.Stat(path)
+	must(t, err)
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("others may read the database: %v", info.Mode())
+	}
+}
+
+func TestOlder(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]bool{
+		"3.51.2": true, "3.9.9": true, "3.51": true, "2.99.99": true, "x": true,
+		"3.51.3": false, "3.51.10": false, "3.54.1": false, "4.0.0": false,
+	} {
+		if older(version, oldestSQLite) != want {
+			t.Errorf("%s: %v", version, !want)
+		}
+	}
+}
+
+// The hot queries find their rows by an index; a scan or a sort of a whole table would grow with the shop.
+func TestQueriesUseIndexes(t *testing.T) {
+	t.Parallel()
+	w := newLite(t)
+	two, _ := list(4, []string{"a", "b"})
+	one, _ := list(1, []string{"a", "b"})
+	for _, q := range []struct {
+		name, text string
+		args       int
+		want       []string
+	}{
+		{"by id", paymentByID, 1, []string{"p USING INDEX sqlite_autoindex_payments_1", "a USING INDEX attempts_payment"}},
+		{"by token", paymentByToken, 1, []string{"payments_token"}},
+		{"by order", paymentByOrder, 2, []string{"payments_order ", "payments_order_closed"}},
+		{"by out_trade_no", paymentByOutTradeNo, 2, []string{"attempts_out_trade_no"}},
+		{"by transaction", paymentByTransaction, 2, []string{"attempts_transaction"}},
+		{"refunds", selectRefunds, 1, []string{"refunds_number"}},
+		{"bucket", fmt.Sprintf(takeBucket, two), 5, []string{"attempts_due", "sqlite_autoindex_accounts_1"}},
+		{"watched", claimWatched, 3, []string{"payments_watched", "attempts_payment"}},
+		{"due", claimDue, 3, []string{"attempts_due (account=? AND due_at<?)"}},
+		{"next due", fmt.Sprintf(attemptDue, one), 2, []string{"attempts_due", "attempts_leased"}},
+		{"release", release, 5, []string{"sqlite_autoindex_attempts_1"}},
+		{"events", selectEvents, 2, []string{"events_pos"}},
+		{"fan out", fanOut, 3, []string{"events_pos"}},
+		{"fan out to", fanOutTo, 2, []string{"events_pos"}},
+		{"endpoint", w.sql.endpoint, 1, []string{"deliveries_due", "deliveries_leased"}},
+		{"delivery", claimDelivery, 3, []string{"deliveries_due", "deliveries_leased"}},
+		{"next delivery", deliveryDue, 1, []string{"deliveries_due", "deliveries_leased"}},
+		{"incident", insertIncident, 9, nil},
+	} {
+		plan := ""
+		args := make([]any, q.args)
+		for i := range args {
+			args[i] = int64(1)
+		}
+		must(t, w.tx(t.Context(), func(run run) error {
+			return run(stmt{text: "EXPLAIN QUERY PLAN " + q.text, args: args, row: func(scan scan) error {
+				var id, parent, unused int64
+				var detail string
+				err := scan(&id, &parent, &unused, &detail)
+				plan += detail + "\n"
+				return err
+			}})
+		}))
+		for _, want := range q.want {
+			if !strings.Contains(plan, want) {
+				t.Errorf("%s does not use %s:\n%s", q.name, want, plan)
+			}
+		}
+		for _, line := range strings.Split(plan, "\n") {
+			for _, table := range []string{"payments", "attempts", "events", "deliveries", "p", "a", "d", "h", "e"} {
+				if line == "SCAN "+table && !strings.HasSuffix(q.text, "FROM endpoints p") && q.name != "endpoint" {
+					t.Errorf("%s goes through all of %s:\n%s", q.name, table, plan)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,289 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"piaohao/internal/pay"
+	"piaohao/internal/secret"
+)
+
+// numbered numbers what is committed and returns all events in order of pos.
+func (w *world) numbered(db *DB) []pay.Event {
+	w.t.Helper()
+	_, err := db.NumberEvents(w.t.Context())
+	must(w.t, err)
+	events, err := db.EventsAfter(w.t.Context(), 0, 10_000)
+	must(w.t, err)
+	return events
+}
+
+func TestEventsInOrder(t *testing.T) {
+	onEngines(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		c := w.newPayment("order")
+		p := w.stored(c)
+		w.clock.advance(-time.Hour) // another node's clock is behind
+		paid := w.paid(p, 0, "tx")
+		must(t, w.Apply(ctx, paid))
+		got := w.numbered(w.DB)
+		want := append(c.Events, paid.Events...)
+		for i := range want {
+			want[i].Pos = int64(i + 1)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("-applied +read:\n%s", diff)
+		}
+		if last, err := w.LastPos(ctx); err != nil || last != 3 {
+			t.Errorf("last %d %v", last, err)
+		}
+		if tail, err := w.EventsAfter(ctx, 1, 1); err != nil || len(tail) != 1 || tail[0].Pos != 2 {
+			t.Errorf("%v %v", tail, err)
+		}
+		if n, err := w.NumberEvents(ctx); n != 0 || err != nil {
+			t.Errorf("numbered %d again: %v", n, err)
+		}
+	})
+}
+
+// A slow transaction must not be skipped: whatever becomes visible later gets a later pos.
+func TestEventsByManyWritersAndTails(t *testing.T) {
+	onEngines(t, func(t *testing.T, w *world) {
+		const payments, each = 8, 10
+		nodes := []*DB{w.DB, w.node()}
+		done := make(chan struct{})
+		var writers, tails sync.WaitGroup
+		for i := range payments {
+			p := w.stored(w.newPayment(fmt.Sprint(i)))
+			writers.Go(func() {
+				for range each {
+					c := pay.Change{Payment: p}
+					w.addEvent(&c, pay.EventAttemptHandedOut)
+					if err := nodes[i%2].Apply(context.Background(), c); err != nil {
+						t.Error(err)
+					}
+					p = c.Payment
+				}
+			})
+		}
+		for _, db := range nodes {
+			tails.Go(func() {
+				cursor, seen := int64(0), map[string]int64{}
+				for last := false; ; {
+					select {
+					case <-done:
+						last = true
+					default:
+					}
+					if _, err := db.NumberEvents(context.Background()); err != nil {
+						t.Error(err)
+						return
+					}
+					events, err := db.EventsAfter(context.Background(), cursor, 7)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					for _, e := range events {
+						if e.Seq != seen[e.PaymentID]+1 {
+							t.Errorf("after %d came %d of %s", seen[e.PaymentID], e.Seq, e.PaymentID)
+						}
+						seen[e.PaymentID], cursor = e.Seq, e.Pos
+					}
+					if last && len(events) == 0 {
+						break
+					}
+				}
+				for id, seq := range seen {
+					if seq != each+1 {
+						t.Errorf("I-09 %s: the tail saw %d of %d events", id, seq, each+1)
+					}
+				}
+				if len(seen) != payments {
+					t.Errorf("the tail saw %d payments", len(seen))
+				}
+			})
+		}
+		writers.Wait()
+		close(done)
+		tails.Wait()
+	})
+}
+
+func (w *world) endpoint(id, url, key string) {
+	w.t.Helper()
+	must(w.t, w.UpsertEndpoint(w.t.Context(), Endpoint{ID: id, Shop: "shop", URL: url, Secret: secret.New(key)}))
+}
+
+// fanOut numbers and fans out everything and returns how many deliveries there are.
+func (w *world) fanOut() int64 {
+	w.t.Helper()
+	w.numbered(w.DB)
+	for {
+		n, err := w.FanOut(w.t.Context(), 5)
+		must(w.t, err)
+		if n == 0 {
+			return w.count(`SELECT COUNT(*) FROM deliveries`)
+		}
+	}
+}
+
+func (w *world) paidOrders(n int) {
+	w.t.Helper()
+	for i := range n {
+		p := w.stored(w.newPayment(w.id("order")))
+		must(w.t, w.Apply(w.t.Context(), w.paid(p, 0, w.id(fmt.Sprint("tx", i)))))
+	}
+}
+
+func TestFanOutTwiceAndByTwoNodes(t *testing.T) {
+	onEngines(t, func(t *testing.T, w *world) {
+		w.endpoint("ep", "https://a.example", "k")
+		w.paidOrders(10)
+		w.numbered(w.DB)
+		nodes := []*DB{w.DB, w.node(), w.DB, w.node()}
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		passed := 0
+		for _, db := range nodes {
+			wg.Go(func() {
+				for range 20 {
+					n, err := db.FanOut(context.Background(), 3)
+					if err != nil {
+						t.Error(err)
+					}
+					mu.Lock()
+					passed += n
+					mu.Unlock()
+				}
+			})
+		}
+		wg.Wait()
+		if n := w.fanOut(); n != 10 || passed != 30 {
+			t.Errorf("I-09 %d deliveries of 10 events for shops, %d events passed of 30", n, passed)
+		}
+		must(t, w.exec(`UPDATE tails SET cursor = 0`)) // a cursor set back adds nothing
+		if n := w.fanOut(); n != 10 {
+			t.Errorf("%d deliveries after a second pass", n)
+		}
+	})
+}
+
+func (w *world) claimDelivery(db *DB) (Delivery, bool) {
+	w.t.Helper()
+	d, ok, err := db.ClaimDelivery(w.t.Context(), w.clock.Now(), lease)
+	must(w.t, err)
+	return d, ok
+}
+
+func (w *world) nextDelivery() time.Time {
+	w.t.Helper()
+	at, err := w.NextDeliveryDue(w.t.Context())
+	must(w.t, err)
+	return at
+}
+
+func TestDeliveryLife(t *testing.T) {
+	onEngines(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		w.endpoint("ep", "https://a.example", "old")
+		w.paidOrders(1)
+		if !w.nextDelivery().IsZero() || w.fanOut() != 1 || !w.nextDelivery().Equal(start) {
+			t.Fatal("the fan-out makes one delivery, due now")
+		}
+		w.endpoint("ep2", "https://b.example", "new") // applies to what is pending
+		d, ok := w.claimDelivery(w.DB)
+		if !ok || d.URL != "https://b.example" || d.Secret.Reveal() != "new" || d.Tries != 1 || d.Failures != 0 ||
+			d.Type != pay.EventPaymentPaid || string(d.Body) != `{"id":"`+d.EventID+`"}` || !d.CreatedAt.Equal(start) {
+			t.Fatalf("%+v %s %v", d, d.Body, ok)
+		}
+		if !w.nextDelivery().Equal(start.Add(lease)) {
+			t.Error("a held delivery is due at the end of its lease")
+		}
+		must(t, w.FinishDelivery(ctx, d, false, start.Add(time.Minute), 500, "oops"))
+		if err := w.FinishDelivery(ctx, Delivery{EventID: d.EventID, EndpointID: "ep", Tries: 7}, true, time.Time{}, 200, ""); !errors.Is(err, ErrStale) {
+			t.Errorf("finished by somebody else: %v", err)
+		}
+		if at := w.nextDelivery(); !at.Equal(start.Add(time.Minute)) {
+			t.Errorf("next try at %v", at)
+		}
+		w.clock.advance(time.Minute)
+		old, _ := w.claimDelivery(w.DB)
+		w.clock.advance(lease)
+		d, ok = w.claimDelivery(w.node())
+		if !ok || d.Tries != 3 || d.Failures != 1 {
+			t.Fatalf("%+v %v", d, ok)
+		}
+		if err := w.FinishDelivery(ctx, old, false, time.Time{}, 0, ""); !errors.Is(err, ErrStale) {
+			t.Errorf("I-12 the lost lease finished: %v", err)
+		}
+		must(t, w.FinishDelivery(ctx, d, true, time.Time{}, 200, ""))
+		if !w.nextDelivery().IsZero() {
+			t.Error("delivered, yet due")
+		}
+		w.paidOrders(1)
+		w.fanOut()
+		must(t, w.RemoveEndpoint(ctx, "shop"))
+		w.endpoint("ep", "https://c.example", "k")
+		if _, ok := w.claimDelivery(w.DB); ok || !w.nextDelivery().IsZero() {
+			t.Error("a removed endpoint's delivery came back")
+		}
+	})
+}
+
+func TestDeliveriesInFlight(t *testing.T) {
+	onEngines(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		w.endpoint("ep", "https://a.example", "k")
+		w.paidOrders(20)
+		w.fanOut()
+		nodes := []*DB{w.DB, w.node()}
+		grab := func() (taken []Delivery) {
+			var mu sync.Mutex
+			var wg sync.WaitGroup
+			for i := range 24 {
+				wg.Go(func() {
+					d, ok, err := nodes[i%2].ClaimDelivery(context.Background(), w.clock.Now(), lease)
+					if err != nil {
+						t.Error(err)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					if ok {
+						taken = append(taken, d)
+					}
+				})
+			}
+			wg.Wait()
+			return taken
+		}
+		taken := grab()
+		if len(taken) != 8 {
+			t.Fatalf("%d in flight, want 8", len(taken))
+		}
+		if at := w.nextDelivery(); !at.Equal(start.Add(lease)) {
+			t.Errorf("all slots in use, next due %v", at)
+		}
+		must(t, w.FinishDelivery(ctx, taken[0], false, start.Add(time.Hour), 500, ""))
+		for _, d := range taken[1:] {
+			if more := grab(); len(more) != 0 {
+				t.Fatal("a failing endpoint got more than one slot")
+			}
+			must(t, w.FinishDelivery(ctx, d, false, start.Add(time.Hour), 0, ""))
+		}
+		taken = grab()
+		if len(taken) != 1 {
+			t.Fatalf("a dead shop holds %d slots, want 1", len(taken))
+		}
+		must(t, w.FinishDelivery(ctx, taken[0], true, time.Time{}, 200, ""))
+		if taken = grab(); len(taken) != 8 {
+			t.Errorf("after a success %d in flight, want 8", len(taken))
+		}
+	})
+}
