@@ -254,7 +254,10 @@ func (x *tab) html() string {
 // opened clicks and returns the tab that the click opened.
 func (x *tab) opened(text string) *tab {
 	x.t.Helper()
-	fresh := chromedp.WaitNewTarget(x.ctx, func(i *target.Info) bool { return i.URL != "" && i.URL != "about:blank" })
+	own := chromedp.FromContext(x.ctx).Target.TargetID
+	fresh := chromedp.WaitNewTarget(x.ctx, func(i *target.Info) bool { // it hears of all tests' tabs
+		return i.OpenerID == own && i.URL != "" && i.URL != "about:blank"
+	})
 	x.click(text)
 	select {
 	case id := <-fresh:

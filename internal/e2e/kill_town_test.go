@@ -58,7 +58,7 @@ const killSecretBytes = 32
 
 func newKillRun(ctx context.Context, t *testing.T, plan killPlan) *killRun {
 	t.Helper()
-	r := &killRun{t: t, plan: plan, bin: killBinary(t), dir: t.TempDir()}
+	r := &killRun{t: t, plan: plan, bin: killBinary(t), dir: t.ArtifactDir()}
 	r.http = &http.Client{
 		Timeout:       10 * time.Second,
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 64},

@@ -59,7 +59,7 @@ func wechatDesktop(t *testing.T, p *process) {
 	x := open(t, desktop)
 	p.buy(x, "宋词选", "微信支付")
 	x.arrives(p.gateway + "/payment/process/")
-	x.sees("示例书店", "宋词选 × 1", "128.00", "等待付款", "还剩 29:", "测试模式")
+	x.sees("半亩书茶", "宋词选 × 1", "128.00", "等待付款", "还剩 29:", "测试模式")
 	x.shows("scan-desktop")
 	if side := evaluate[float64](x, `document.querySelector(".qr").getBoundingClientRect().width`); side < 240 {
 		t.Errorf("the code is %v px wide", side)
@@ -191,7 +191,7 @@ func shopCancels(t *testing.T, p *process) {
 
 func refusedThenPaid(t *testing.T, p *process) {
 	x := open(t, phone)
-	p.buy(x, "茶样一泡", "微信支付")
+	p.buy(x, "试饮茶样", "微信支付")
 	x.sees("另一部手机", "0.01", "等待付款")
 	x.shows("scan-phone")
 	wallet := x.opened("打开模拟钱包")
@@ -208,7 +208,7 @@ func refusedThenPaid(t *testing.T, p *process) {
 
 func shortThenPaid(t *testing.T, p *process) {
 	x := open(t, desktop)
-	p.buy(x, "茶样一泡", "支付宝支付")
+	p.buy(x, "试饮茶样", "支付宝支付")
 	x.click("登录支付宝账户")
 	x.click("余额不足")
 	x.sees("余额不足，付款未完成")

@@ -78,7 +78,7 @@ func (w *town) build(simURL string, log *slog.Logger) {
 	ctx := w.t.Context()
 	ids := id.New(w.clock)
 	db, err := store.Open(ctx, store.Options{
-		DSN: "sqlite:" + filepath.Join(w.t.TempDir(), "test.db"), Mode: "test", Now: w.clock, NewID: ids.ID, Log: log,
+		DSN: "sqlite:" + filepath.Join(w.t.TempDir(), "test.db"), Mode: "test", Now: w.clock, Log: log,
 	})
 	w.must(err)
 	w.t.Cleanup(func() { w.must(db.Close()) })

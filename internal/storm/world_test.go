@@ -129,7 +129,7 @@ func newStorm(seed uint64, dsn string, wire bool, trace io.Writer) (*storm, erro
 	s.began = s.now()
 	var err error
 	s.db, err = store.Open(context.Background(), store.Options{
-		DSN: dsn, Mode: "test", Now: s.clock, NewID: s.id, Log: slog.New(listener{s}),
+		DSN: dsn, Mode: "test", Now: s.clock, Log: slog.New(listener{s}),
 	})
 	if err != nil {
 		return nil, err
@@ -152,7 +152,7 @@ func (s *storm) newNode(i int) *node {
 	n := &node{name: fmt.Sprintf("node%d", i), behind: true}
 	log := slog.New(listener{s})
 	n.gateway = gateway.New(gateway.Config{
-		DB: s.db, Accounts: s.land.accounts(n), PublicURL: "http://gateway.test", Now: s.clock, NewID: s.id,
+		DB: s.db, Accounts: s.land.accounts(n), PublicURL: "http://gateway.test", Now: s.clock,
 		NewToken: func() string { return s.id("token") }, Log: log,
 	})
 	n.sender = &webhook.Sender{DB: s.db, HTTP: shopDoor{s}, Now: s.clock, Rand: s.rand.Int64N, Log: log}
