@@ -207,6 +207,15 @@ func TestNoticesThatDoNotFit(t *testing.T) {
 			t.Fatalf("%+v", r)
 		}
 	})
+	t.Run("A27 authentic, about no order: accepted, nothing done", func(t *testing.T) {
+		r := w.notice(w.qr, p.Attempts[0], "", func(n *note) { n.No, n.State = "", pay.Unknown })
+		if r.Body != "success" {
+			t.Fatalf("%+v", r)
+		}
+		if r := w.notice(w.qr, p.Attempts[0], "tx", func(n *note) { n.No = "" }); r.Body != "fail" {
+			t.Fatalf("a payment of no order: %+v", r)
+		}
+	})
 	t.Run("A24 another platform's notice path", func(t *testing.T) {
 		if r := w.notice(w.link, p.Attempts[0], "tx1", nil); r.Body != "fail" || w.load(p.ID).Done() {
 			t.Fatalf("%+v", r)
