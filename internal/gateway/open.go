@@ -109,8 +109,8 @@ func (g *Gateway) openAndHandOut(ctx context.Context, p pay.Payment, c store.Cla
 		return p, true, err
 	}
 	if !a.Live() || !a.CloseWantedAt.IsZero() || p.CanOffer(g.Now()) != nil {
-		// It ended, or the payer went back meanwhile: opening again would void its code. The page says why.
-		return p, true, nil //nolint:nilerr
+		// It ended, or the payer went back meanwhile: opening again would void its code.
+		return p, true, nil //nolint:nilerr // the page says why
 	}
 	return g.open(ctx, p, c, true)
 }

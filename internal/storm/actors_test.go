@@ -18,7 +18,6 @@ type order struct {
 	no      string
 	amount  pay.Fen
 	expires time.Duration
-	created bool
 	ids     []string // payments
 	tokens  []string // of cashier pages
 	codes   []string // QR codes and links that a payer got, oldest first
@@ -46,13 +45,12 @@ var deeds = []deed{
 	{"create", 4, func(s *storm, n *node, o *order) { s.create(n, o, methods[s.rand.IntN(3)], "") }},
 	{"create page", 1, func(s *storm, n *node, o *order) { s.create(n, o, "alipay", "page") }},
 	{"create dearer", 1, func(s *storm, n *node, o *order) {
-		dearer := *o
-		dearer.amount++
+		dearer := o.amount + 1
 		_, err := n.gateway.Create(context.Background(), gateway.CreateInput{
-			Shop: shopID, OrderNo: o.no, Amount: dearer.amount, Subject: "book", ExpiresIn: o.expires,
+			Shop: shopID, OrderNo: o.no, Amount: dearer, Subject: "book", ExpiresIn: o.expires,
 		})
 		if err == nil {
-			o.amount = dearer.amount // the old one had closed: this is the order now
+			o.amount = dearer // the old one had closed: this is the order now
 		}
 		s.fine(err)
 	}},

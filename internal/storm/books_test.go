@@ -221,12 +221,11 @@ func (s *storm) heardAll(events []pay.Event) {
 
 // story is what the events of a payment tell, from nothing.
 type story struct {
-	status    pay.PaymentStatus
-	closing   bool
-	paid      int
-	attempts  map[string]*chapter
-	refunds   int
-	surpluses int
+	status   pay.PaymentStatus
+	closing  bool
+	paid     int
+	attempts map[string]*chapter
+	refunds  int
 }
 
 type chapter struct {
@@ -302,7 +301,6 @@ func (s *storm) tell(st *story, v pay.Event) error {
 		return must(open && st.closing)
 	case pay.EventSurplus, pay.EventLatePaid:
 		c.surplus = true
-		st.surpluses++
 		return must(!open && c.status == pay.AttemptPaid)
 	case pay.EventAttemptCreated:
 		st.attempts[v.AttemptID] = &chapter{status: pay.AttemptOpening}

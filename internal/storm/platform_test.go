@@ -18,19 +18,17 @@ import (
 
 // entry is one order in a platform's books.
 type entry struct {
-	No, Tx     string
-	State      pay.State // Unpaid, Paid or Closed
-	Amount     pay.Fen
-	PayBy      time.Time // zero: the books do not tell
-	EndedAt    time.Time // when it was paid or closed
-	Code       string    // the one code that pays it
-	codeUntil  time.Time
-	given      bool // Code was given to a payer
-	request    string
-	notify     string
-	notices    int
-	declined   bool
-	closedSent bool
+	No, Tx    string
+	State     pay.State // Unpaid, Paid or Closed
+	Amount    pay.Fen
+	PayBy     time.Time // zero: the books do not tell
+	EndedAt   time.Time // when it was paid or closed
+	Code      string    // the one code that pays it
+	codeUntil time.Time
+	given     bool // Code was given to a payer
+	request   string
+	notify    string
+	declined  bool
 }
 
 // land is everything outside of us: both platforms and what carries messages.

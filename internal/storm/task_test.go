@@ -153,7 +153,7 @@ func (s *storm) turn() bool {
 }
 
 func (s *storm) sleep(d time.Duration) {
-	time.Sleep(d.Truncate(time.Millisecond) + time.Millisecond)
+	<-time.After(d.Truncate(time.Millisecond) + time.Millisecond) // the bubble's time: it costs none of ours
 	s.dirty = true
 }
 

@@ -112,7 +112,8 @@ func (w *wire) accounts(*node) []gateway.Account {
 		config  any
 	}{
 		{
-			channel.Account{ID: "wechat-1", AppID: c.WeChat.AppID, MerchantID: c.WeChat.MerchantID}, wechatv3.Driver,
+			channel.Account{ID: "wechat-1", AppID: c.WeChat.AppID, MerchantID: c.WeChat.MerchantID},
+			wechatv3.Driver,
 			&wechatv3.Config{
 				AppID: c.WeChat.AppID, MerchantID: c.WeChat.MerchantID, SerialNo: c.WeChat.SerialNo,
 				PrivateKey: secret.New(c.WeChat.PrivateKey), APIv3Key: secret.New(c.WeChat.APIv3Key),
@@ -120,7 +121,8 @@ func (w *wire) accounts(*node) []gateway.Account {
 			},
 		},
 		{
-			channel.Account{ID: "alipay-1", AppID: c.Alipay.AppID, MerchantID: c.Alipay.SellerID}, alipay.Driver,
+			channel.Account{ID: "alipay-1", AppID: c.Alipay.AppID, MerchantID: c.Alipay.SellerID},
+			alipay.Driver,
 			&alipay.Config{
 				AppID: c.Alipay.AppID, SellerID: c.Alipay.SellerID, PrivateKey: secret.New(c.Alipay.AppPrivateKey),
 				PublicKey: c.Alipay.AlipayPublicKey, Gateway: simURL + "/gateway.do",
@@ -235,8 +237,8 @@ func (d platformDoor) RoundTrip(r *http.Request) (*http.Response, error) {
 // serve reports whether the handler kept its connection.
 func serve(h http.Handler, w http.ResponseWriter, r *http.Request) (kept bool) {
 	defer func() {
-		if err := recover(); err != nil && err != http.ErrAbortHandler {
-			panic(err)
+		if r := recover(); r != nil && r != any(http.ErrAbortHandler) {
+			panic(r)
 		}
 	}()
 	h.ServeHTTP(w, r)
