@@ -173,7 +173,7 @@ func TestStorm(t *testing.T) {
 func TestSameSeedSameStorm(t *testing.T) {
 	t.Parallel()
 	empty := emptyDatabase(t)
-	for seed := uint64(1); seed <= 20; seed++ {
+	for seed := uint64(111); seed <= 130; seed++ { // 123 once told apart a select with two ways ready
 		first, second := run(t, seed, empty, nil), run(t, seed, empty, nil)
 		if first.digest != second.digest || first.steps != second.steps {
 			t.Errorf("seed %d: %d steps to %s, then %d steps to %s", seed, first.steps, first.digest, second.steps, second.digest)

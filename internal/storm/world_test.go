@@ -152,7 +152,7 @@ func (s *storm) newNode(i int) *node {
 	n := &node{name: fmt.Sprintf("node%d", i), behind: true}
 	log := slog.New(listener{s})
 	n.gateway = gateway.New(gateway.Config{
-		DB: s.db, Accounts: s.land.accounts(n), PublicURL: "http://gateway.test", Now: s.clock,
+		DB: s.db, Accounts: s.land.accounts(n), PublicURL: "http://gateway.test", Now: s.clock, NewID: s.id,
 		NewToken: func() string { return s.id("token") }, Log: log,
 	})
 	n.sender = &webhook.Sender{DB: s.db, HTTP: shopDoor{s}, Now: s.clock, Rand: s.rand.Int64N, Log: log}
