@@ -184,13 +184,12 @@ func (g *Gateway) await(ctx context.Context, paymentID string, done func(pay.Pay
 	defer cancel()
 	for {
 		p, err := g.DB.Payment(ctx, paymentID)
-		if err != nil || done(p) {
+		if err != nil || done(p) || wait.Err() != nil {
 			return p, err
 		}
 		select {
 		case <-changed:
 		case <-wait.Done():
-			return p, nil
 		}
 	}
 }
