@@ -30,6 +30,7 @@ type Config struct {
 	ListenAddr string // of the gateway
 	SimAddr    string // of the built-in simulator, or Off
 	SimURL     string // origin at which gateway and payers reach the simulator
+	SimCashier string // origin at which payers reach the simulator's cashier pages, "" = SimURL
 	DemoAddr   string // of the demo shop, or Off
 
 	DataDir  string
@@ -59,6 +60,9 @@ func Load(env map[string]string) (Config, error) {
 	c.Database = l.database(c.DataDir)
 	c.PublicURL = l.origin("PUBLIC_URL", c.ListenAddr)
 	c.SimURL = l.origin("SIM_PUBLIC_URL", c.SimAddr)
+	if l.env["SIM_CASHIER_URL"] != "" {
+		c.SimCashier = l.origin("SIM_CASHIER_URL", "")
+	}
 	c.WebhookURL, c.WebhookSecret = l.webhook()
 	c.ReturnOrigins = l.returnOrigins(c.DemoAddr)
 	if err := errors.Join(l.errs...); err != nil {

@@ -63,6 +63,8 @@ func TestAccepted(t *testing.T) {
 		{"PostgreSQL", "DATABASE_URL=postgres://u:p@db/piaohao?sslmode=disable", database, "postgres://u:p@db/piaohao?sslmode=disable"},
 		{"another process simulates", "SIM_ADDR=off SIM_PUBLIC_URL=http://127.0.0.1:6001", sim, "off http://127.0.0.1:6001"},
 		{"simulator behind a proxy", "SIM_PUBLIC_URL=https://sim.example", sim, "127.0.0.1:5001 https://sim.example"},
+		{"the simulator's cashier follows", "SIM_PUBLIC_URL=https://sim.example", cashier, ""},
+		{"the simulator's cashier of its own", "SIM_CASHIER_URL=http://cashier.localhost:5001/", cashier, "http://cashier.localhost:5001"},
 		{"no demo shop, no way back", "DEMO_ADDR=off", origins, ""},
 		{"origins of the shop's own", "RETURN_URL_ORIGINS=https://a.example,HTTPS://B.example:8443/", origins, "https://a.example https://b.example:8443"},
 		{"shortest webhook secret", "WEBHOOK_URL=http://a.example/ WEBHOOK_SECRET=" + webhookKey(24), webhook, "http://a.example/ " + webhookKey(24)},
@@ -87,6 +89,7 @@ func listen(c config.Config) string   { return c.ListenAddr }
 func public(c config.Config) string   { return c.PublicURL }
 func database(c config.Config) string { return c.Database.Reveal() }
 func sim(c config.Config) string      { return c.SimAddr + " " + c.SimURL }
+func cashier(c config.Config) string  { return c.SimCashier }
 func origins(c config.Config) string  { return strings.Join(c.ReturnOrigins, " ") }
 func webhook(c config.Config) string  { return c.WebhookURL + " " + c.WebhookSecret.Reveal() }
 
@@ -99,6 +102,7 @@ func TestRefused(t *testing.T) {
 		want string // the variable, and what the error says of the cure
 	}{
 		{"no port", "LISTEN_ADDR=127.0.0.1", "LISTEN_ADDR: write it as host:port"},
+		{"cashier of no origin", "SIM_CASHIER_URL=http://a.example/path", "SIM_CASHIER_URL: write it as http(s)://host[:port]"},
 		{"port of letters", "DEMO_ADDR=127.0.0.1:http", "DEMO_ADDR: the port is a number"},
 		{"port 0", "SIM_ADDR=127.0.0.1:0", "SIM_ADDR: the port is a number"},
 		{"port 65536", "SIM_ADDR=127.0.0.1:65536", "SIM_ADDR: the port is a number"},

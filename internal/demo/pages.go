@@ -16,7 +16,7 @@ import (
 	"piaohao/client"
 )
 
-//go:embed templates/*.html assets/shop.css
+//go:embed templates/*.html assets/*
 var files embed.FS
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{"yuan": yuan, "beijing": beijing}).ParseFS(files, "templates/*.html"))
@@ -281,8 +281,9 @@ func (s *Shop) render(w http.ResponseWriter, r *http.Request, status int, name s
 	_, _ = w.Write(body.Bytes()) // only the connection can fail
 }
 
-func css(w http.ResponseWriter, r *http.Request) {
-	http.ServeFileFS(w, r, files, "assets/shop.css")
+// asset serves the file of a route that names it.
+func asset(w http.ResponseWriter, r *http.Request) {
+	http.ServeFileFS(w, r, files, "assets"+r.URL.Path)
 }
 
 // yuan writes fen as people read money: 123456 → "1234.56".

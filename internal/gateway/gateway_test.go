@@ -207,6 +207,15 @@ func TestNoticesThatDoNotFit(t *testing.T) {
 			t.Fatalf("%+v", r)
 		}
 	})
+	t.Run("A27 authentic, about no order: accepted, nothing done", func(t *testing.T) {
+		r := w.notice(w.qr, p.Attempts[0], "", func(n *note) { n.No, n.State = "", pay.Unknown })
+		if r.Body != "success" {
+			t.Fatalf("%+v", r)
+		}
+		if r := w.notice(w.qr, p.Attempts[0], "tx", func(n *note) { n.No = "" }); r.Body != "fail" {
+			t.Fatalf("a payment of no order: %+v", r)
+		}
+	})
 	t.Run("A24 another platform's notice path", func(t *testing.T) {
 		if r := w.notice(w.link, p.Attempts[0], "tx1", nil); r.Body != "fail" || w.load(p.ID).Done() {
 			t.Fatalf("%+v", r)
@@ -255,6 +264,33 @@ func TestNoSuccessWithoutACommit(t *testing.T) {
 	w.must(w.db.Close())
 	if r := w.notice(w.qr, p.Attempts[0], "tx", nil); r.Body != "fail" {
 		t.Fatalf("answered %+v with the database away", r)
+	}
+}
+
+// TestNoSuccessWhenTheCommitFails: everything is read, and then the database takes no event.
+func TestNoSuccessWhenTheCommitFails(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.create("o1", "scan")
+	good := w.g.NewID
+	w.g.NewID = func(string) string { return "evt_twice" } // events have unique ids
+	if r := w.notice(w.qr, p.Attempts[0], "tx", nil); r.Body != "fail" {
+		t.Fatalf("answered %+v for what was not stored", r)
+	}
+	w.g.NewID = good
+	if r := w.notice(w.qr, p.Attempts[0], "tx", nil); r.Body != "success" {
+		t.Fatalf("answered %+v once the database took it", r)
+	}
+}
+
+func TestLiveModeReturnsToNoLoopback(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.g.Livemode = true
+	in := gateway.CreateInput{Shop: "shop", OrderNo: "o", Amount: 1, Subject: "s", ReturnURL: "http://127.0.0.1:3000/"}
+	var e *gateway.Error
+	if _, err := w.g.Create(t.Context(), in); !errors.As(err, &e) || e.Param != "return_url" {
+		t.Fatalf("a live payment may lead to the payer's own machine: %v", err)
 	}
 }
 

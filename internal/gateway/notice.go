@@ -37,6 +37,10 @@ func (g *Gateway) Notice(ctx context.Context, path string, header http.Header, r
 
 // noticed decides on a verified notice and reports whether it may be answered with success.
 func (g *Gateway) noticed(ctx context.Context, path string, o pay.Observation, body []byte) bool {
+	if o.OutTradeNo == "" && o.State == pay.Unknown {
+		g.Log.Info("notice about no order", "path", path, "account", o.Account)
+		return true
+	}
 	p, err := g.DB.PaymentByOutTradeNo(ctx, o.Account, o.OutTradeNo)
 	if errors.Is(err, store.ErrNotFound) {
 		g.refuse(path, "unknown_order", o.OutTradeNo, "authentic, but no attempt here has this number")

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"piaohao/internal/config"
@@ -195,13 +196,18 @@ func (n *Node) buildDemo() error {
 	}
 	shop, err := demo.New(demo.Config{
 		GatewayURL: "http://" + n.config.ListenAddr, Key: n.keys.Demo, WebhookSecret: n.keys.DemoWebhook,
-		PublicURL: n.demoURL(), DBPath: filepath.Join(n.config.DataDir, "demo.db"), Now: n.now, NewID: n.ids.ID, Log: n.log,
+		PublicURL: n.demoURL(), DBPath: filepath.Join(n.config.DataDir, "demo.db"), Now: n.now, NewID: n.demoOrderNo, Log: n.log,
 	})
 	if err != nil {
 		return fmt.Errorf("demo shop: %w", err)
 	}
 	n.closers = append(n.closers, shop.Close)
 	return n.listen("demo shop", "DEMO_ADDR", n.config.DemoAddr, shop.Handler())
+}
+
+// demoOrderNo is a number as small shops write it, which people can read out: the day (UTC), and eight random characters.
+func (n *Node) demoOrderNo(string) string {
+	return n.now().UTC().Format("20060102") + "-" + strings.ToUpper(id.Token()[:8])
 }
 
 // Greet prints where everything is and a curl that works as it stands.

@@ -30,7 +30,7 @@ const (
 // newSim builds the simulator of both platforms, with its books under the data folder.
 func newSim(c config.Config, log *slog.Logger) (*sims.Sim, error) {
 	return sims.New(sims.Options{
-		PublicURL: c.SimURL, Dir: filepath.Join(c.DataDir, "sim"), Wall: time.Now,
+		PublicURL: c.SimURL, CashierURL: c.SimCashier, Dir: filepath.Join(c.DataDir, "sim"), Wall: time.Now,
 		HTTP: outbound(noticeTimeout), Random: rand.Reader, Seed: seed(), Log: log,
 	})
 }

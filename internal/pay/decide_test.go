@@ -278,6 +278,11 @@ func TestRefundsAreSeen(t *testing.T) {
 	if _, v := pay.Decide(c.Payment, o, t0, counter()); v != pay.Duplicate {
 		t.Fatalf("again: %s", v)
 	}
+	more := o
+	more.Refunded = c.Payment.Attempts[0].Amount + 1
+	if most, _ := pay.Decide(c.Payment, more, t0, counter()); most.Payment.Attempts[0].Refunded != most.Payment.Attempts[0].Amount {
+		t.Fatalf("I-04 more was refunded than came: %d", most.Payment.Attempts[0].Refunded)
+	}
 	fact := told("a", pay.Unknown)
 	fact.Refund = &pay.RefundFact{RefundNo: "console", Amount: 5, Status: pay.RefundProcessing}
 	c, v = pay.Decide(c.Payment, fact, t0, counter())

@@ -176,11 +176,7 @@ func (c *client) transaction(source pay.Source, text []byte) (pay.Observation, e
 		return obs, nil
 	}
 	obs.Amount, obs.Currency, obs.TransactionID = t.Amount.Total, t.Amount.Currency, t.TransactionID
-	if t.SuccessTime != "" {
-		at, err := time.Parse(time.RFC3339, t.SuccessTime)
-		if err != nil {
-			return pay.Observation{}, errors.New("success_time is not RFC 3339")
-		}
+	if at, err := time.Parse(time.RFC3339, t.SuccessTime); err == nil { // money counts without its time too
 		obs.PaidAt = at.UTC()
 	}
 	return obs, nil

@@ -18,7 +18,7 @@ type answer struct {
 
 func refusal(e *apiError) answer { return answer{status: e.Status, internal: e.Internal, body: e} }
 
-// write sends the answer. Every 2xx is signed, the empty 204 included (sheet 1.4); a 401 is not, since its caller is
+// write sends the answer. Every 2xx is signed, the empty 204 included (签名验证); a 401 is not, since its caller is
 // nobody; other refusals are, unless the faults say otherwise (what the platform does is not documented).
 func (s *Sim) write(w http.ResponseWriter, a answer, probe bool) {
 	var body []byte
@@ -54,7 +54,7 @@ func (s *Sim) write(w http.ResponseWriter, a answer, probe bool) {
 	_, _ = w.Write(body)
 }
 
-// sign sets the platform's five headers over the body (sheet 1.4): answers and notices are signed alike.
+// sign sets the platform's five headers over the body (签名验证): answers and notices are signed alike.
 func (s *Sim) sign(h http.Header, body []byte, probe bool) error {
 	nonce, err := s.kit.Text(simkit.AlphaNum, 32)
 	if err != nil {

@@ -65,7 +65,7 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// admit checks what holds for every call: headers, signature, the key asked for (sheet 1.2, 1.6).
+// admit checks what holds for every call: headers, signature, the key asked for (签名生成, 微信支付公钥).
 func (s *Sim) admit(c call) *apiError {
 	accept := c.header.Get("Accept")
 	if c.header.Get("User-Agent") == "" || !strings.Contains(accept, "application/json") && !strings.Contains(accept, "*/*") {

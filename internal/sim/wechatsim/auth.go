@@ -23,7 +23,7 @@ type authorization struct {
 	MerchantID, SerialNo, Nonce, Timestamp, Signature string
 }
 
-// verify checks who sent the call, over its raw bytes (sheet 1.2, 1.3).
+// verify checks who sent the call, over its raw bytes (签名生成, 签名相关常见问题).
 func (s *Sim) verify(c call) *apiError {
 	a, refused := parseAuthorization(c.header.Values("Authorization"))
 	if refused != nil {

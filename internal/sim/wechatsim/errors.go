@@ -2,7 +2,7 @@ package wechatsim
 
 import "net/http"
 
-// apiError is a refusal as the platform words it (sheet 1.7). The internal code ends the Request-ID.
+// apiError is a refusal as the platform words it (错误码和错误提示). The internal code ends the Request-ID.
 type apiError struct {
 	Status   int     `json:"-"`
 	Internal int     `json:"-"`
@@ -16,7 +16,7 @@ type detail struct {
 	Value    string       `json:"value,omitempty"`
 	Issue    string       `json:"issue,omitempty"`
 	Location string       `json:"location,omitempty"` // body, query, path, authorization, header
-	Inner    *innerIssue  `json:"detail,omitempty"`   // 401 nests its issue one level lower (sheet 1.3)
+	Inner    *innerIssue  `json:"detail,omitempty"`   // a real 401 nests its issue here (wechatpay-go issue 235)
 	Signed   *signedTexts `json:"sign_information,omitempty"`
 }
 
@@ -60,7 +60,8 @@ func signError(field, message, issue string) *apiError {
 	}
 }
 
-// The refusals that need no detail. Statuses and codes: sheet 1.7, 2.1, 2.4, 2.5; internal codes: sheet 1.7.
+// The refusals that need no detail. Statuses and codes: 错误码和错误提示 and the table of each interface. Internal codes:
+// wechatpay-skills, 排障手册.
 var (
 	errOrderNotExist  = &apiError{Status: http.StatusNotFound, Internal: 268512771, Code: "ORDER_NOT_EXIST", Message: "订单不存在"}
 	errOrderPaid      = &apiError{Status: http.StatusBadRequest, Internal: 268449538, Code: "ORDER_PAID", Message: "该订单已支付"}

@@ -38,7 +38,7 @@ type field struct {
 
 const maxElements = 6000 // goods rows: beyond any order that fits the body's limit
 
-// nativeFields is the table of POST /v3/pay/transactions/native (sheet 2.1).
+// nativeFields is the table of POST /v3/pay/transactions/native (Native下单).
 var nativeFields = []field{
 	{name: "appid", required: true, max: 32},
 	{name: "mchid", required: true, max: 32, check: checkMerchantID},
@@ -108,7 +108,7 @@ func checkCurrency(s string) string {
 	return ""
 }
 
-// checkNotifyURL differs from the platform in one thing: http and hosts that only we can reach are good (sheet 2.1).
+// checkNotifyURL differs from the platform in one thing: http and hosts that only we can reach are good (Native下单).
 func checkNotifyURL(s string) string {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
@@ -256,7 +256,7 @@ func checkList(at string, v any, f field) *apiError {
 	return nil
 }
 
-// wrongType also is what null meets: it is no value of any type (sheet 1.7).
+// wrongType also is what null meets: it is no value of any type (接口规则).
 func wrongType(at, want string) *apiError {
 	return paramError("body", at, "", "参数类型应为"+want)
 }

@@ -11,7 +11,7 @@ import (
 	"piaohao/internal/sim/simkit"
 )
 
-// retries is the documented table: 15 retries over 24 h 4 min (sheet 3).
+// retries is the documented table: 15 retries over 24 h 4 min (支付成功回调通知).
 var retries = []time.Duration{
 	15 * time.Second, 15 * time.Second, 30 * time.Second,
 	3 * time.Minute, 10 * time.Minute, 20 * time.Minute, 30 * time.Minute, 30 * time.Minute, 30 * time.Minute,
@@ -19,11 +19,11 @@ var retries = []time.Duration{
 }
 
 const (
-	originalType = "transaction" // also the associated data: real notices never leave it empty (sheet 3)
+	originalType = "transaction" // also the associated data: real notices never leave it empty
 	algorithm    = "AEAD_AES_256_GCM"
 )
 
-// envelope is a notice's body (sheet 3).
+// envelope is a notice's body (支付成功回调通知).
 type envelope struct {
 	ID           string   `json:"id"`
 	CreateTime   string   `json:"create_time"`

@@ -14,7 +14,7 @@ const (
 	transactionKind = "wechat.transaction" // by transaction_id
 )
 
-// Times of an order (sheet 2.1, 2.4).
+// Times of an order (Native下单, 查询订单).
 const (
 	codeLife       = 2 * time.Hour
 	defaultExpiry  = 7 * 24 * time.Hour
@@ -59,7 +59,7 @@ type transaction struct {
 }
 
 // state is what the platform says of the order now. time_expire only ends paying; the order is closed by a close, or by
-// itself once both seven days and its deadline are over (sheet 2.4, 7: which of them is not settled by the documents).
+// itself once both seven days and its deadline are over (查询订单; which of the two the documents do not settle).
 func (o order) state(now time.Time) string {
 	if o.State == stateNotPay && !now.Before(o.Created.Add(defaultExpiry)) && !now.Before(o.PayBy) {
 		return stateClosed
@@ -105,7 +105,7 @@ func clamp(t, least, most time.Time) time.Time {
 	return t
 }
 
-// reenter tells why the same out_trade_no cannot be ordered again, nil if it can (sheet 2.1).
+// reenter tells why the same out_trade_no cannot be ordered again, nil if it can (Native下单).
 func (o order) reenter(again order, now time.Time) *apiError {
 	switch o.state(now) {
 	case statePaid:
@@ -151,7 +151,7 @@ func (s *Sim) place(o order, pr string) (*apiError, error) {
 	return refused, err
 }
 
-// close closes an order that is not paid; closing it again changes nothing (sheet 2.5). Early closes are allowed.
+// close closes an order that is not paid; closing it again changes nothing (关闭订单). Early closes are allowed.
 func (s *Sim) close(outTradeNo string) (*apiError, error) {
 	var refused *apiError
 	err := s.kit.Books.Do(func(tx *simkit.Tx) error {
@@ -195,7 +195,7 @@ func (s *Sim) orderByTransaction(id string) (o order, found bool, err error) {
 	return o, found, err
 }
 
-// transactionObject is what query and notice tell of an order (sheet 2.4). The lower part is there only once it is paid.
+// transactionObject is what query and notice tell of an order (查询订单). The lower part is there only once it is paid.
 type transactionObject struct {
 	AppID          string `json:"appid"`
 	MerchantID     string `json:"mchid"`

@@ -7,7 +7,7 @@ import (
 	"piaohao/internal/sim/simkit"
 )
 
-// The public key of the test merchant of the official documentation, and its published signatures (sheet 6.1).
+// The public key of the test merchant of the official documentation, and its published signatures (签名生成, page 4012365336).
 const documentedKey = `-----BEGIN PUBLIC KEY-----
 MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAptpm+qvIDCh/9wjU26SQ
 CK26ogYkBhDrYxnAaw2JbbBsp1oDbHKk+1r381NeBUG2HEFAuU+Fr72u5ot3yKdz
@@ -18,7 +18,7 @@ Tzrd0I/8NlevxtFbphg4evlHjFNI7+GrqR87ViEwuAJJ9Je5QQjct5YJfFRWiZ5C
 MQIDAQAB
 -----END PUBLIC KEY-----`
 
-// The test platform's key of wechatpay-go:core/notify/notify_test.go (sheet 6.2).
+// The test platform's key of wechatpay-go:core/notify/notify_test.go.
 const sdkPlatformKey = `-----BEGIN PUBLIC KEY-----
 MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA2VCTd91fnUn73Xy9DLvt
 /V62TVxRTEEstVdeRaZ3B3leO0pldE806mXO4RwdHXagHQ4vGeZN0yqm++rDsGK+

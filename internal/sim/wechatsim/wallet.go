@@ -17,7 +17,7 @@ func (s *Sim) Find(code string) (simkit.Order, error) {
 	return s.visit(code, "", nil)
 }
 
-// Scan binds a payable order to the first payer who scans it (sheet 2.1).
+// Scan binds a payable order to the first payer who scans it (Native下单).
 func (s *Sim) Scan(code, payer string) (simkit.Order, error) {
 	return s.visit(code, payer, nil)
 }

@@ -1,9 +1,8 @@
 // Package wechatsim is WeChat Pay's APIv3 for one merchant in public-key mode, as strict as the platform: it verifies
 // raw bytes, refuses what the documents do not name, signs every 2xx answer and sends signed, encrypted notices.
 //
-// Sources, cited as "doc N" (page number in the official merchant documentation) and "sheet N" (section of the
-// project's WeChat fact sheet, which names the repositories and pages behind each fact). Products other than native
-// are refused with NO_AUTH; a merchant has the permissions that it has.
+// Comments cite the pages of the official merchant documentation by their titles; docs/sources.md says where they are.
+// Products other than native are refused with NO_AUTH; a merchant has the permissions that it has.
 //
 // Signatures and the Date header carry wall time. Deadlines, code lifetimes, success_time and the retry table run on
 // the simulator's business clock. The books' own lock orders all state changes; nothing is signed under it.
@@ -77,7 +76,7 @@ func New(kit *simkit.Kit) (*Sim, error) {
 }
 
 func newCredentials(kit *simkit.Kit, merchant, platform *rsa.PrivateKey) (Credentials, error) {
-	// A first nibble of 1 … 7 keeps the serial 40 digits long in every tool (sheet 1.5).
+	// A first nibble of 1 … 7 keeps the serial 40 digits long in every tool (wechatpy drops a leading zero).
 	first, err := kit.KeptText("wechat.serial_no.first", "1234567", 1)
 	if err != nil {
 		return Credentials{}, err

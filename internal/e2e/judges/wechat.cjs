@@ -1,0 +1,85 @@
+// node wechat.cjs ORIGIN: wechatpay-axios-plugin, told another host and nothing else, pays at the simulator.
+"use strict";
+const crypto = require("crypto");
+const { Wechatpay, Rsa, Formatter, Aes } = require("wechatpay-axios-plugin");
+const { say, call, inbox, judge } = require("./judge.cjs");
+
+const origin = process.argv[2];
+const freshness = 300; // seconds, WeChat's document on verifying notices
+
+async function refused(check, want, request) {
+  try {
+    const response = await request();
+    say(check, false, "accepted with " + response.status);
+  } catch (cause) {
+    const got = cause.response ? `${cause.response.status} ${cause.response.data && cause.response.data.code}` : cause.message;
+    say(check, got.includes(want) || cause.message.includes(want), got);
+  }
+}
+
+judge(async () => {
+  const k = (await call("GET", origin + "/sim/credentials")).body.wechat;
+  const settings = (more) => ({
+    baseURL: origin + "/", mchid: k.mchid, serial: k.serial_no, privateKey: k.private_key,
+    certs: { [k.public_key_id]: k.public_key }, headers: { "Wechatpay-Serial": k.public_key_id }, ...more,
+  });
+  const wechat = new Wechatpay(settings());
+  const orders = (sdk) => sdk.v3.pay.transactions;
+  const box = await inbox("");
+  const order = (out_trade_no, more) => ({
+    mchid: k.mchid, appid: k.appid, out_trade_no, description: "Image形象店-深圳腾大-QQ公仔 & <b>",
+    notify_url: box.url, amount: { total: 9900, currency: "CNY" }, ...more,
+  });
+  const query = (sdk, out_trade_no) => orders(sdk).outTradeNo._out_trade_no_.get({ params: { mchid: k.mchid }, out_trade_no });
+  const close = (out_trade_no) => orders(wechat).outTradeNo._out_trade_no_.close.post({ mchid: k.mchid }, { out_trade_no });
+  const payAt = (code) => call("POST", origin + "/sim/wallet/pay", { code });
+  const verifies = ({ headers, body }) => headers["wechatpay-serial"] === k.public_key_id
+    && Math.abs(Formatter.timestamp() - headers["wechatpay-timestamp"]) < freshness
+    && Rsa.verify(Formatter.response(headers["wechatpay-timestamp"], headers["wechatpay-nonce"], body),
+      headers["wechatpay-signature"], Rsa.from(k.public_key, Rsa.KEY_TYPE_PUBLIC));
+
+  const first = (await orders(wechat).native.post(order("judge-1"))).data.code_url;
+  say("order", /^weixin:\/\/wxpay\/bizpayurl\?pr=\w{9}$/.test(first), first);
+  say("query unpaid", (await query(wechat, "judge-1")).data.trade_state === "NOTPAY");
+  const paid = await payAt(first);
+  say("pay", paid.status === 200 && paid.body.transaction_id);
+  const notice = await box.next(1);
+  say("notice verifies", verifies(notice));
+  say("notice with one byte changed is refused", !verifies({ ...notice, body: notice.body.replace("SUCCESS", "SUCCESs") }));
+  const open = ({ ciphertext, nonce, associated_data }) => JSON.parse(Aes.AesGcm.decrypt(ciphertext, k.api_v3_key, nonce, associated_data));
+  const sealed = JSON.parse(notice.body).resource;
+  const plain = open(sealed);
+  say("notice opens", plain.out_trade_no === "judge-1" && plain.amount.total === 9900 && plain.transaction_id === paid.body.transaction_id);
+  const bytes = Buffer.from(sealed.ciphertext, "base64"); // a bit of the sealed amount
+  bytes[Buffer.from(JSON.stringify(plain)).indexOf("9900")] ^= 1;
+  let opened = true;
+  try { open({ ...sealed, ciphertext: bytes.toString("base64") }); } catch { opened = false; }
+  say("notice with another amount does not open", !opened);
+  const found = (await query(wechat, "judge-1")).data;
+  say("query paid", found.trade_state === "SUCCESS" && found.amount.total === 9900 && found.transaction_id === paid.body.transaction_id);
+  await refused("order of a paid number", "400 ORDER_PAID", () => orders(wechat).native.post(order("judge-1")));
+  await refused("close of a paid order", "400 ORDER_PAID", () => close("judge-1"));
+
+  await orders(wechat).native.post(order("judge-2"));
+  const closed = await close("judge-2");
+  say("close", closed.status === 204 && closed.data === "");
+  say("query closed", (await query(wechat, "judge-2")).data.trade_state === "CLOSED");
+  await refused("query of nothing", "404 ORDER_NOT_EXIST", () => query(wechat, "nothing"));
+
+  const foreign = crypto.generateKeyPairSync("rsa", {
+    modulusLength: 2048, publicKeyEncoding: { type: "spki", format: "pem" }, privateKeyEncoding: { type: "pkcs8", format: "pem" },
+  });
+  const forger = new Wechatpay(settings({ privateKey: foreign.privateKey }));
+  await refused("request under a foreign key", "401 SIGN_ERROR", () => orders(forger).native.post(order("forged")));
+  const cheat = new Wechatpay(settings({ transformRequest: [() => JSON.stringify(order("forged", { amount: { total: 1, currency: "CNY" } }))] }));
+  await refused("request with another amount than signed", "401 SIGN_ERROR", () => orders(cheat).native.post(order("forged")));
+  const distrustful = new Wechatpay(settings({ certs: { [k.public_key_id]: foreign.publicKey } }));
+  await refused("answer under a foreign key", "Verify the response", () => query(distrustful, "judge-1"));
+  await call("POST", origin + "/sim/faults", { probe_answer_percent: 100 });
+  await refused("answer with a wrong signature", "Verify the response", () => query(wechat, "judge-1"));
+  await call("POST", origin + "/sim/faults", { probe_notice_percent: 100 });
+  await orders(wechat).native.post(order("judge-3"));
+  box.status = 401;
+  await payAt("judge-3");
+  say("notice with a wrong signature is refused", !verifies(await box.next(2)));
+});
