@@ -99,7 +99,7 @@ func (r *killRun) checkDatabase() {
 		{"deliveries given up", `SELECT COUNT(*) FROM deliveries WHERE due_at IS NULL AND delivered_at IS NULL`, "0"},
 	} {
 		var got string
-		if err := db.QueryRow(row.query).Scan(&got); err != nil || got != row.want { //nolint:noctx // a local file
+		if err := db.QueryRow(row.query).Scan(&got); err != nil || got != row.want {
 			r.t.Errorf("%s: %s, want %s (%v)", row.what, got, row.want, err)
 		}
 	}
@@ -110,7 +110,7 @@ func (r *killRun) checkDatabase() {
 
 // checkEvents compares the stored events with what the sink got, and the pages' ends with the events' times.
 func (r *killRun) checkEvents(db *sql.DB) error {
-	rows, err := db.Query(`SELECT p.order_no, e.id, e.body, e.at FROM events e JOIN payments p ON p.id = e.payment_id WHERE e.type = 'payment.paid'`) //nolint:noctx // a local file
+	rows, err := db.Query(`SELECT p.order_no, e.id, e.body, e.at FROM events e JOIN payments p ON p.id = e.payment_id WHERE e.type = 'payment.paid'`)
 	if err != nil {
 		return err
 	}

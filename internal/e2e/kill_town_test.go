@@ -216,7 +216,7 @@ func startProcess(t *testing.T, bin, verb, log string, env ...string) *process {
 		t.Fatal(err)
 	}
 	defer func() { _ = out.Close() }()
-	p := &process{cmd: exec.Command(bin, verb), log: log, ended: make(chan struct{})} //nolint:noctx // ended by kill or stop
+	p := &process{cmd: exec.Command(bin, verb), log: log, ended: make(chan struct{})}
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, out, out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"piaohao/internal/pay"
@@ -16,17 +17,21 @@ func (g *Gateway) StepExpiry(ctx context.Context) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
+	var errs []error
 	for _, id := range ids {
-		p, err := g.DB.Payment(ctx, id)
-		if err != nil {
-			return now, err
-		}
-		if _, err := g.decide(ctx, p, pay.WantClose{Reason: pay.Expired}); err != nil {
-			return now, err
-		}
+		errs = append(errs, g.expire(ctx, id)) // one that fails keeps no other from expiring
 	}
-	if len(ids) > 0 {
-		return now, nil
+	if err := errors.Join(errs...); err != nil || len(ids) > 0 {
+		return now, err
 	}
 	return g.DB.NextExpiry(ctx)
+}
+
+func (g *Gateway) expire(ctx context.Context, id string) error {
+	p, err := g.DB.Payment(ctx, id)
+	if err != nil {
+		return err
+	}
+	_, err = g.decide(ctx, p, pay.WantClose{Reason: pay.Expired})
+	return err
 }

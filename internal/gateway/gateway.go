@@ -19,7 +19,7 @@ import (
 
 // Bounds of every use case.
 const (
-	maxStale = 8                // loads and decisions of one use case before it gives up (design §1)
+	maxStale = 8                // loads and decisions of one use case before it gives up
 	lease    = 20 * time.Second // outlives the two platform calls that one claim may make
 	inCall   = 8 * time.Second  // how long a request waits for a platform, or for the holder of a claim
 )

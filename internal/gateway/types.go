@@ -7,7 +7,7 @@ import (
 	"piaohao/internal/view"
 )
 
-// Limits of a create (design: POST /v1/payments).
+// Limits of a create.
 const (
 	MinExpiresIn     = 120 * time.Second
 	MaxExpiresIn     = 86400 * time.Second

@@ -145,7 +145,7 @@ func (n *Node) seed(ctx context.Context, accounts []gateway.Account) error {
 // loopbackWebhooks lets shops on this machine hear of events; only test mode may.
 const loopbackWebhooks = true
 
-// ratePerSecond is how often the query plan asks a platform, for all nodes together (design: rate bucket).
+// ratePerSecond is how often the query plan asks a platform, for all nodes together.
 const ratePerSecond = 20
 
 func (n *Node) seedShop(ctx context.Context, shop, name, key, url, secretText string) error {

@@ -11,7 +11,7 @@ import (
 // The times of the loops.
 const (
 	longestSleep  = time.Second            // another node's change is seen at the latest after this
-	tailSleep     = 500 * time.Millisecond // another node's events (design §5)
+	tailSleep     = 500 * time.Millisecond // another node's events
 	firstPause    = 100 * time.Millisecond // after a failed step; doubles
 	longestPause  = 5 * time.Second
 	clockEvery    = time.Minute

@@ -5,7 +5,7 @@ import "errors"
 // Fen is an amount of money in fen, a hundredth of a yuan. No other type carries money.
 type Fen int64
 
-// The smallest and largest amount of a payment (design: POST /v1/payments).
+// The smallest and largest amount of a payment.
 const (
 	MinAmount Fen = 1
 	MaxAmount Fen = 10_000_000_000

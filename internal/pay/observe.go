@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// AbsentGrace is how long after an order's own deadline a signed "does not exist" closes it (design: lazy orders).
+// AbsentGrace is how long after an order's own deadline a signed "does not exist" closes it.
 const AbsentGrace = 60 * time.Second
 
 // The kinds of incidents. Stable codes.

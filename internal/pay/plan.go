@@ -34,7 +34,7 @@ func NextAct(p Payment, a Attempt) Act {
 	return ActQuery
 }
 
-// The times of the plan (design: query plan).
+// The times of the plan.
 const (
 	closeEvery     = 60 * time.Second
 	openRetryFirst = time.Second

@@ -124,7 +124,7 @@ func dueDest(d *pay.Due) []any {
 // watchStep is how far watched_until must move before it is written again.
 const watchStep = 15 * time.Second
 
-// firstQuery is when a payment that somebody begins to watch is first asked about (design: query plan).
+// firstQuery is when a payment that somebody begins to watch is first asked about.
 const firstQuery = 3 * time.Second
 
 const (
