@@ -677,3 +677,66 @@ func TestWaitingForAnotherHoldersResult(t *testing.T) {
 		t.Fatalf("calls %v", calls)
 	}
 }
+
+// Found by storm: what is asked beside the next holder of a claim voids codes and brings closed orders to life.
+func TestNoCallThatOutlivesItsLease(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.qr.script(nil, func(string, string) error { return fail(channel.Unknown) })
+	p := w.create("o1", "scan") // ordered there, unknown here
+	w.qr.script(nil, func(op, _ string) error {
+		if op == "query" {
+			w.now.Add((13 * time.Second).Milliseconds()) // the answer takes most of the lease
+		}
+		return nil
+	})
+	v, err := w.g.ClosePayment(t.Context(), "shop", p.ID)
+	w.must(err)
+	if calls := w.qr.called(); !v.Closing || calls[len(calls)-1][:5] != "query" {
+		t.Fatalf("%+v after %v", v, calls)
+	}
+	w.qr.script(nil, nil)
+	w.advance(time.Minute)
+	if !w.load(p.ID).IsClosed() {
+		t.Fatal("never closed")
+	}
+}
+
+// Found by storm: a request that loses its claim to another node answers what that node found.
+func TestLostClaimIsNoError(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := true
+	w.qr.script(nil, func(op, _ string) error {
+		if op != "open" || !first {
+			return nil
+		}
+		first = false
+		w.now.Add((21 * time.Second).Milliseconds()) // our lease ends while we wait; another node does the work
+		_, err := w.g.StepAttempt(t.Context())
+		return err
+	})
+	p := w.create("o1", "scan")
+	if a := p.Attempts[0]; !a.Usable(w.clock()) || a.HandedOutAt.IsZero() || len(w.qr.called()) != 2 {
+		t.Fatalf("%+v after %v", a, w.qr.called())
+	}
+}
+
+// Found by storm: a payer who went back has no code to be ordered again.
+func TestBackBeforeOpening(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.qr.script(func(op, _ string) error {
+		if op == "open" {
+			return fail(channel.Unknown)
+		}
+		return nil
+	}, nil)
+	p := w.create("o1", "scan")
+	w.must(w.g.Back(t.Context(), p.Token))
+	w.qr.script(nil, nil)
+	w.advance(5 * time.Second)
+	if p = w.load(p.ID); p.Attempts[0].Live() || w.qr.state(p.Attempts[0].OutTradeNo) == pay.Unpaid {
+		t.Fatalf("%+v, there %s", p.Attempts[0], w.qr.state(p.Attempts[0].OutTradeNo))
+	}
+}
