@@ -5,7 +5,7 @@ GOFUMPT   := bin/gofumpt-v0.12.0
 GOTESTSUM := bin/gotestsum-v1.13.0
 JUDGES    := internal/e2e/judges
 
-.PHONY: help deps test soak lint fmt
+.PHONY: help deps test soak bench lint fmt
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ test: deps $(GOTESTSUM) ## run every test once, the money packages with the race
 
 soak: deps $(GOTESTSUM) ## run every test in its long form, for hours
 	@PIAOHAO_SOAK=1 scripts/test $(GOTESTSUM) 6h
+
+bench: ## measure the figures of docs/figures.md beside their floors
+	@go test -run '^$$' -bench Figures -benchtime 1000x -count 5 -timeout 30m ./internal/e2e | tee /dev/stderr | scripts/figures
 
 lint: $(GOLANGCI) $(GOFUMPT) ## vet, format check, linters
 	go vet ./...
