@@ -23,12 +23,8 @@ import (
 	"testing"
 	"time"
 
-	"piaohao/internal/channel"
-	"piaohao/internal/channel/alipay"
-	"piaohao/internal/channel/wechatv3"
 	"piaohao/internal/gateway"
 	"piaohao/internal/id"
-	"piaohao/internal/secret"
 	sims "piaohao/internal/sim/all"
 	"piaohao/internal/store"
 	"piaohao/internal/web/api"
@@ -140,8 +136,13 @@ func newFigures(b *testing.B) *figures {
 	b.Cleanup(func() { w.must(w.db.Close()) })
 	w.must(w.db.UpsertShop(b.Context(), store.Shop{ID: "shop", Name: "shop"}))
 	w.must(w.db.UpsertKey(b.Context(), "shop", sha256.Sum256([]byte(figureKey)), false))
+	accounts, err := simAccounts(w.sim.Credentials(), "http://sim.test", &http.Client{Transport: inside{w.sim.Handler()}}, time.Now, log)
+	w.must(err)
+	for _, a := range accounts {
+		w.must(w.db.UpsertAccount(b.Context(), accountRow(a)))
+	}
 	w.gateway = gateway.New(gateway.Config{
-		DB: w.db, Accounts: w.accounts(log), PublicURL: "http://gateway.test", Now: time.Now, NewID: id.New(time.Now).ID, NewToken: id.Token, Log: log,
+		DB: w.db, Accounts: accounts, PublicURL: "http://gateway.test", Now: time.Now, NewID: id.New(time.Now).ID, NewToken: id.Token, Log: log,
 	})
 	rest, err := api.New(api.Config{Gateway: w.gateway, PublicURL: "http://gateway.test"})
 	w.must(err)
@@ -158,35 +159,6 @@ func newFigures(b *testing.B) *figures {
 	w.must(json.Unmarshal([]byte(w.create("wechat")), &w.one))
 	w.one.CashierURL = w.here(w.one.CashierURL)
 	return w
-}
-
-func (w *figures) accounts(log *slog.Logger) []gateway.Account {
-	c := w.sim.Credentials()
-	var out []gateway.Account
-	for _, a := range []struct {
-		id     channel.Account
-		driver channel.Driver
-		config any
-	}{
-		{channel.Account{ID: "wechat-sim", AppID: c.WeChat.AppID, MerchantID: c.WeChat.MerchantID}, wechatv3.Driver, &wechatv3.Config{
-			AppID: c.WeChat.AppID, MerchantID: c.WeChat.MerchantID, SerialNo: c.WeChat.SerialNo, BaseURL: "http://sim.test",
-			PrivateKey: secret.New(c.WeChat.PrivateKey), APIv3Key: secret.New(c.WeChat.APIv3Key),
-			PublicKeyID: c.WeChat.PublicKeyID, PublicKey: c.WeChat.PublicKey,
-		}},
-		{channel.Account{ID: "alipay-sim", AppID: c.Alipay.AppID, MerchantID: c.Alipay.SellerID}, alipay.Driver, &alipay.Config{
-			AppID: c.Alipay.AppID, SellerID: c.Alipay.SellerID, PrivateKey: secret.New(c.Alipay.AppPrivateKey),
-			PublicKey: c.Alipay.AlipayPublicKey, Gateway: "http://sim.test/gateway.do",
-		}},
-	} {
-		env := channel.Env{Account: a.id, HTTP: &http.Client{Transport: inside{w.sim.Handler()}}, Now: time.Now, Random: rand.Reader, Log: log}
-		ch, err := a.driver.New(a.config, env)
-		w.must(err)
-		out = append(out, gateway.Account{Account: a.id, Info: a.driver.Info, Channel: ch})
-		w.must(w.db.UpsertAccount(w.b.Context(), store.AccountRow{
-			ID: a.id.ID, Channel: a.driver.Info.Channel, Method: a.driver.Info.Method, AppID: a.id.AppID, MerchantID: a.id.MerchantID, RatePerSecond: 1000,
-		}))
-	}
-	return out
 }
 
 func (w *figures) must(err error) {

@@ -83,31 +83,10 @@ func (w *town) build(simURL string, log *slog.Logger) {
 	w.must(err)
 	w.t.Cleanup(func() { w.must(db.Close()) })
 	w.must(db.UpsertShop(ctx, store.Shop{ID: "shop", Name: "示例书店"}))
-	var accounts []gateway.Account
-	c := w.sim.Credentials()
-	for _, a := range []struct {
-		id     channel.Account
-		driver channel.Driver
-		config any
-	}{
-		{channel.Account{ID: "wechat-sim", AppID: c.WeChat.AppID, MerchantID: c.WeChat.MerchantID}, wechatv3.Driver, &wechatv3.Config{
-			AppID: c.WeChat.AppID, MerchantID: c.WeChat.MerchantID, SerialNo: c.WeChat.SerialNo, BaseURL: simURL,
-			PrivateKey: secret.New(c.WeChat.PrivateKey), APIv3Key: secret.New(c.WeChat.APIv3Key),
-			PublicKeyID: c.WeChat.PublicKeyID, PublicKey: c.WeChat.PublicKey,
-		}},
-		{channel.Account{ID: "alipay-sim", AppID: c.Alipay.AppID, MerchantID: c.Alipay.SellerID}, alipay.Driver, &alipay.Config{
-			AppID: c.Alipay.AppID, SellerID: c.Alipay.SellerID, PrivateKey: secret.New(c.Alipay.AppPrivateKey),
-			PublicKey: c.Alipay.AlipayPublicKey, Gateway: simURL + "/gateway.do",
-		}},
-	} {
-		env := channel.Env{Account: a.id, HTTP: http.DefaultClient, Now: w.clock, Random: rand.Reader, Log: log}
-		ch, err := a.driver.New(a.config, env)
-		w.must(err)
-		w.must(db.UpsertAccount(ctx, store.AccountRow{
-			ID: a.id.ID, Channel: a.driver.Info.Channel, Method: a.driver.Info.Method,
-			AppID: a.id.AppID, MerchantID: a.id.MerchantID, RatePerSecond: 1000,
-		}))
-		accounts = append(accounts, gateway.Account{Account: a.id, Info: a.driver.Info, Channel: ch, WalletURL: simURL + "/sim/wallet?code="})
+	accounts, err := simAccounts(w.sim.Credentials(), simURL, http.DefaultClient, w.clock, log)
+	w.must(err)
+	for _, a := range accounts {
+		w.must(db.UpsertAccount(ctx, accountRow(a)))
 	}
 	w.gateway = gateway.New(gateway.Config{
 		DB: db, Accounts: accounts, PublicURL: w.base, Now: w.clock, NewID: ids.ID, NewToken: id.Token, Log: log,
@@ -156,4 +135,38 @@ func (w *town) advance(d time.Duration) {
 
 func method(page, name string) string {
 	return strings.Replace(page, "/process/", "/go/", 1) + "/" + name
+}
+
+// simAccounts are the simulator's merchant numbers with their channels, which reach it at url by the client.
+func simAccounts(c sims.Credentials, url string, client *http.Client, now func() time.Time, log *slog.Logger) ([]gateway.Account, error) {
+	var out []gateway.Account
+	for _, a := range []struct {
+		id     channel.Account
+		driver channel.Driver
+		config any
+	}{
+		{channel.Account{ID: "wechat-sim", AppID: c.WeChat.AppID, MerchantID: c.WeChat.MerchantID}, wechatv3.Driver, &wechatv3.Config{
+			AppID: c.WeChat.AppID, MerchantID: c.WeChat.MerchantID, SerialNo: c.WeChat.SerialNo, BaseURL: url,
+			PrivateKey: secret.New(c.WeChat.PrivateKey), APIv3Key: secret.New(c.WeChat.APIv3Key),
+			PublicKeyID: c.WeChat.PublicKeyID, PublicKey: c.WeChat.PublicKey,
+		}},
+		{channel.Account{ID: "alipay-sim", AppID: c.Alipay.AppID, MerchantID: c.Alipay.SellerID}, alipay.Driver, &alipay.Config{
+			AppID: c.Alipay.AppID, SellerID: c.Alipay.SellerID, PrivateKey: secret.New(c.Alipay.AppPrivateKey),
+			PublicKey: c.Alipay.AlipayPublicKey, Gateway: url + "/gateway.do",
+		}},
+	} {
+		env := channel.Env{Account: a.id, HTTP: client, Now: now, Random: rand.Reader, Log: log}
+		ch, err := a.driver.New(a.config, env)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, gateway.Account{Account: a.id, Info: a.driver.Info, Channel: ch, WalletURL: url + "/sim/wallet?code="})
+	}
+	return out, nil
+}
+
+func accountRow(a gateway.Account) store.AccountRow {
+	return store.AccountRow{
+		ID: a.ID, Channel: a.Info.Channel, Method: a.Info.Method, AppID: a.AppID, MerchantID: a.MerchantID, RatePerSecond: 1000,
+	}
 }
