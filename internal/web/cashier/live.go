@@ -10,62 +10,76 @@ import (
 	"piaohao/internal/gateway"
 )
 
-// Limits of live pages (A96). A stream or a poll reads our database and never calls a platform.
+// Limits of live pages (A96). A stream or a poll reads our database and never calls a platform. An address may be a whole
+// office, so that it is allowed more than a payment.
 const (
-	beat             = 10 * time.Second // a stream says its version at least this often
-	maxStream        = 30 * time.Minute // then it ends and the browser connects anew
-	streamsPerToken  = 20
-	streamsInAll     = 2000
-	pollsPerToken    = 20   // a second
-	pollsInAll       = 5000 // a second
-	reconnectAfterMS = 3000
+	beat              = 10 * time.Second // a stream says its version at least this often
+	maxStream         = 30 * time.Minute // then it ends and the browser connects anew
+	streamsPerToken   = 20
+	streamsPerAddress = 500
+	streamsInAll      = 2000
+	pollsPerToken     = 20   // a second
+	pollsPerAddress   = 500  // a second
+	pollsInAll        = 5000 // a second
+	reconnectAfterMS  = 3000
 )
 
-// limits counts open streams and this second's polls.
+// limits counts open streams and this second's polls, of each payment and each address.
 type limits struct {
 	mu      sync.Mutex
-	total   int
-	streams map[string]int
+	streams tally
+	polls   tally
 	second  int64
-	polled  int
-	polls   map[string]int
+}
+
+// tally counts in all, by token and by address.
+type tally struct {
+	all           int
+	token, client map[string]int
+}
+
+func (t *tally) full(token, client string, perToken, perClient, inAll int) bool {
+	return t.all >= inAll || t.token[token] >= perToken || client != "" && t.client[client] >= perClient
+}
+
+func (t *tally) add(token, client string, n int) {
+	if t.token == nil {
+		t.token, t.client = map[string]int{}, map[string]int{}
+	}
+	t.all += n
+	for key, counts := range map[string]map[string]int{token: t.token, client: t.client} {
+		if counts[key] += n; counts[key] == 0 {
+			delete(counts, key)
+		}
+	}
 }
 
 // enter takes a stream's place; leave must be called when ok.
-func (l *limits) enter(token string) (leave func(), ok bool) {
+func (l *limits) enter(token, client string) (leave func(), ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.total >= streamsInAll || l.streams[token] >= streamsPerToken {
+	if l.streams.full(token, client, streamsPerToken, streamsPerAddress, streamsInAll) {
 		return nil, false
 	}
-	if l.streams == nil {
-		l.streams = map[string]int{}
-	}
-	l.total++
-	l.streams[token]++
+	l.streams.add(token, client, 1)
 	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.total--
-		l.streams[token]--
-		if l.streams[token] == 0 {
-			delete(l.streams, token)
-		}
+		l.streams.add(token, client, -1)
 	}, true
 }
 
 // poll reports whether one more poll fits into this second.
-func (l *limits) poll(token string, now time.Time) bool {
+func (l *limits) poll(token, client string, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if now.Unix() != l.second {
-		l.second, l.polled, l.polls = now.Unix(), 0, map[string]int{}
+		l.second, l.polls = now.Unix(), tally{}
 	}
-	if l.polled >= pollsInAll || l.polls[token] >= pollsPerToken {
+	if l.polls.full(token, client, pollsPerToken, pollsPerAddress, pollsInAll) {
 		return false
 	}
-	l.polled++
-	l.polls[token]++
+	l.polls.add(token, client, 1)
 	return true
 }
 
@@ -90,7 +104,7 @@ func (h *cashier) status(w http.ResponseWriter, r *http.Request) {
 		return
 	case r.Method == http.MethodHead:
 		return
-	case !h.limits.poll(token, h.Now()):
+	case !h.limits.poll(token, h.ClientIP(r), h.Now()):
 		tooMany(w)
 		return
 	}
@@ -115,7 +129,7 @@ func (h *cashier) events(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		return
 	}
-	leave, ok := h.limits.enter(token)
+	leave, ok := h.limits.enter(token, h.ClientIP(r))
 	if !ok {
 		tooMany(w)
 		return

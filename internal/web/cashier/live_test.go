@@ -2,6 +2,7 @@ package cashier_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -195,6 +196,29 @@ func TestA96StreamsPerToken(t *testing.T) {
 		}
 		synctest.Wait()
 	})
+}
+
+func TestA96PollsPerAddress(t *testing.T) {
+	t.Parallel()
+	c := config(newFake(gateway.PhaseScan))
+	address := "192.0.2.1"
+	c.ClientIP = func(*http.Request) string { return address }
+	h := cashier.New(c)
+	poll := func(n int) int {
+		return serve(h, request{path: fmt.Sprintf("/payment/status/%032d", n)}).StatusCode
+	}
+	for n := range 500 {
+		if got := poll(n); got != http.StatusNotFound { // every token is another, and none of them is known
+			t.Fatalf("A96 poll %d: status %d", n, got)
+		}
+	}
+	if got := poll(501); got != http.StatusTooManyRequests {
+		t.Fatalf("A96 poll 501 of one address: status %d", got)
+	}
+	address = "192.0.2.2"
+	if got := poll(502); got != http.StatusNotFound {
+		t.Fatalf("A96 another address: status %d", got)
+	}
 }
 
 func TestA96Polls(t *testing.T) {
