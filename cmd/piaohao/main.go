@@ -35,7 +35,9 @@ func main() {
 	}
 }
 
-func settings() (config.Config, error) { return config.Load(config.Environ(os.Environ())) }
+func settings() (config.Config, error) {
+	return config.Load(config.Source{Env: config.Environ(os.Environ())}, nil)
+}
 
 type version struct{}
 

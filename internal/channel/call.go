@@ -20,9 +20,12 @@ type Answer struct {
 // (a 3xx is an answer), no second try. req carries the caller's context and, with a body, a length
 // (http.NewRequestWithContext with a bytes.Reader).
 //
+// When no connection to the host could be made, so that nothing was sent, the same request goes to each host of backup
+// in turn, within the same time.
+//
 // The error is an *Error of kind Unknown, whose Code is "timeout", "cancelled", "unreachable", "cut_off" or
 // "too_large": whatever went wrong, the platform may have got the request. Neither Text nor Cause holds the URL.
-func (e Env) Call(op string, req *http.Request) (Answer, error) {
+func (e Env) Call(op string, req *http.Request, backup ...string) (Answer, error) {
 	ctx, cancel := context.WithTimeout(req.Context(), CallTimeout)
 	defer cancel()
 	req = req.WithContext(ctx)
@@ -32,6 +35,15 @@ func (e Env) Call(op string, req *http.Request) (Answer, error) {
 	client := *e.HTTP
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	res, err := client.Do(req)
+	for _, host := range backup {
+		if err == nil || !unconnected(err) {
+			break
+		}
+		if req, err = another(req, host); err != nil {
+			break
+		}
+		res, err = client.Do(req) //nolint:bodyclose // closed below, once it is the last one
+	}
 	if err != nil {
 		return Answer{}, callError(op, "unreachable", err)
 	}
@@ -45,6 +57,24 @@ func (e Env) Call(op string, req *http.Request) (Answer, error) {
 		return Answer{}, &Error{Kind: Unknown, Op: op, Code: "too_large", Text: "the platform's answer is larger than 64 KiB"}
 	}
 	return Answer{Status: res.StatusCode, Header: res.Header, Body: body}, nil
+}
+
+// unconnected reports whether err came before a connection stood: the request cannot have been received.
+func unconnected(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// another is req once more, for another host of the same platform.
+func another(req *http.Request, host string) (*http.Request, error) {
+	next := req.Clone(req.Context())
+	next.URL.Host, next.Host = host, ""
+	if req.GetBody == nil {
+		return next, nil
+	}
+	var err error
+	next.Body, err = req.GetBody()
+	return next, err
 }
 
 // callError drops the *url.Error around err: its text repeats the URL, whose query may hold signed parameters.

@@ -140,3 +140,50 @@ func TestA57GzipBombIsNotUnpacked(t *testing.T) {
 		t.Fatalf("%v, %d bytes for %d, asked for %q", err, len(got.Body), bomb.Len(), asked)
 	}
 }
+
+// A host that cannot be reached was not asked, so the same request may go to the platform's other host; after a
+// connection stood, nothing is known and nothing is sent again.
+func TestCallGoesToTheBackupHostOnlyWhenNothingWasSent(t *testing.T) {
+	t.Parallel()
+	backup := make(chan string, 4)
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		in, _ := io.ReadAll(r.Body)
+		backup <- r.Host + " " + string(in)
+		_, _ = io.WriteString(w, "pong")
+	}))
+	t.Cleanup(other.Close)
+	cut := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	t.Cleanup(cut.Close)
+	host := strings.TrimPrefix(other.URL, "http://")
+	for _, tt := range []struct {
+		name, first, code string
+		asked             int
+	}{
+		{"no connection", "http://127.0.0.1:1/pay", "", 1},
+		{"no connection to either", "http://127.0.0.1:1/pay", "unreachable", 0},
+		{"connection cut", cut.URL + "/pay", "unreachable", 0},
+	} {
+		backups := []string{host}
+		if tt.code == "unreachable" && tt.first != cut.URL+"/pay" {
+			backups = []string{"127.0.0.1:1"}
+		}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, tt.first, strings.NewReader("ping"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = channel.Env{HTTP: &http.Client{}}.Call("open", req, backups...)
+		code := ""
+		var e *channel.Error
+		if errors.As(err, &e) {
+			code = e.Code
+		}
+		if code != tt.code || len(backup) != tt.asked {
+			t.Errorf("%s: %q, the backup was asked %d times", tt.name, code, len(backup))
+		}
+		for range tt.asked {
+			if got := <-backup; got != host+" ping" {
+				t.Errorf("%s: the backup got %q", tt.name, got)
+			}
+		}
+	}
+}

@@ -4,6 +4,7 @@ package channel
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -45,6 +46,21 @@ type Returner interface {
 	// Return verifies the query of a return URL and returns the out_trade_no it names. It proves that the payer
 	// came from the platform, never that money arrived. Errors: Foreign, Forged.
 	Return(rawQuery string) (outTradeNo string, err error)
+}
+
+// Refresher is the optional power of a channel that fetches something from its platform now and then, such as the keys
+// that it verifies with.
+type Refresher interface {
+	// Refresh fetches if it is time, and says when it wants to be called again; after an error too. It is the only
+	// way in which keys come: no notice makes a channel fetch anything. Errors: Unknown, Limited.
+	Refresh(ctx context.Context) (next time.Time, err error)
+}
+
+// Varied is the optional power of a channel that can sign in more than one way. Each attempt keeps the way in which it
+// was begun, and what comes back in another is not about it.
+type Varied interface {
+	// Variant is the way of new attempts: pay.Attempt.Variant. It is never "".
+	Variant() string
 }
 
 // Inbound is a request of a platform as it arrived; Body is whole and untouched.
@@ -97,6 +113,7 @@ func (e *Error) Unwrap() error { return e.Cause }
 type Env struct {
 	Account Account
 	HTTP    *http.Client     // bounded by CallTimeout per call; never follows redirects
+	Sim     string           // origin of a simulator in the platform's place; "" = the platform's own hosts. Never with Livemode
 	Now     func() time.Time // wall time, for signatures
 	Random  io.Reader        // nonces
 	Log     *slog.Logger
@@ -113,15 +130,74 @@ type Account struct {
 // Driver is the one value a driver package exports.
 type Driver struct {
 	Info Info
-	// New builds a channel from the driver's own Config struct (a pointer to it), whose tags are the only
-	// declaration of its settings. A half-filled or contradictory config is an error that names the setting.
-	New func(config any, env Env) (Channel, error)
+	// Settings makes an empty struct of the driver's settings.
+	Settings func() Settings
+	// New builds a channel from Settings that have been filled. What Inspect finds wrong is an error here too, and so
+	// is an Env whose account is another than the settings', or a live account with a simulator.
+	New func(s Settings, env Env) (Channel, error)
+}
+
+// Settings is a pointer to a driver's own struct, whose tags are the only declaration of its settings. A field without
+// the tag env is no setting. Fields are string or secret.Text.
+//
+//	env:"WECHAT_MCH_ID"  the variable
+//	en:"…" zh:"…"        what it is, for the documents
+//	key:"private"        it holds the text of a key: private, public, certificate or p12 (base64). Its content may be
+//	                     given by a file too, named by the variable with _FILE
+//	weak:"true"          it refines what others mean: alone it does not say that this driver is meant
+type Settings interface {
+	// Identity is what the account is known by at its platform; merchantID may be "" where a platform tells it later.
+	Identity() (appID, merchantID string)
+	// Inspect says what was found, good and bad, as far as can be seen offline: every fault at once.
+	Inspect(now time.Time) []Finding
+}
+
+// Finding is one thing that was found out about settings. No field ever holds content of a secret.
+type Finding struct {
+	Level   Level
+	Code    string // stable: "missing", "placeholder", "own_public_key", …
+	Setting string // the variable that it is about, "" = the account as a whole
+	Text    string // what was found
+	Cure    string // what to do about it, "" with LevelOK
+}
+
+// Level says how bad a Finding is.
+type Level string
+
+// The levels of findings.
+const (
+	LevelOK    Level = "ok"
+	LevelWarn  Level = "warn"  // works, and should be mended
+	LevelError Level = "error" // does not work
+)
+
+// Faulty returns the first fault among findings as an error that names setting, fault and cure; nil without one.
+func Faulty(findings []Finding) error {
+	for _, f := range findings {
+		if f.Level == LevelError {
+			return errors.New(f.String())
+		}
+	}
+	return nil
+}
+
+// String is one line: setting, what was found, what to do.
+func (f Finding) String() string {
+	line := f.Text
+	if f.Setting != "" {
+		line = f.Setting + ": " + line
+	}
+	if f.Cure != "" {
+		line += "; " + f.Cure
+	}
+	return line
 }
 
 // Info is what others must know of a platform, as data: gateway and web hold no platform quirk.
 type Info struct {
 	Channel     string    // "wechatv3", "alipay": pay.Attempt.Channel
 	Method      string    // what the payer sees: "wechat", "alipay"
+	Prefix      string    // of the settings that all drivers of the method share, e.g. "WECHAT" of WECHAT_NOTIFY_URL
 	NotifyPath  string    // the guide's path, e.g. "/payment/wechat/notify"
 	BrowserMark string    // substring of the user agent of the platform's own browser
 	FormHosts   []string  // origins a form shape posts to, for the page's CSP

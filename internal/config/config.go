@@ -7,8 +7,6 @@ package config
 
 import (
 	"encoding/base64"
-	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net"
@@ -19,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 
+	"piaohao/internal/channel"
 	"piaohao/internal/secret"
 )
 
@@ -40,14 +39,26 @@ type Config struct {
 	WebhookURL    string      // the default shop's endpoint, "" for none
 	WebhookSecret secret.Text // whsec_…, with WebhookURL
 
+	Live     bool      // real money; else test mode
+	EnvFile  string    // the .env that was read, "" = none
+	Accounts []Account // in live mode and of a platform's own sandbox; the first of a method takes its new attempts
+	// Shelved are accounts whose credentials are complete and that this mode does not use, for doctor alone.
+	Shelved []Account
+
 	ReturnOrigins []string // where a payment's return_url may lead, as scheme://host[:port] in lower case
 	LogLevel      slog.Level
 }
 
-// Load reads the settings from env, an unset variable and an empty one being the same. The error joins one line per
-// wrong variable.
-func Load(env map[string]string) (Config, error) {
-	l := loader{env: env}
+// Source is where settings come from.
+type Source struct {
+	Env      map[string]string // the environment: it wins over the file
+	File     []byte            // of a .env file, nil = there is none
+	FileName string            // for errors
+}
+
+// Load reads the settings, an unset variable and an empty one being the same. The error is Problems.
+func Load(src Source, _ []channel.Driver) (Config, error) {
+	l := loader{env: src.Env}
 	l.refuseLive()
 	c := Config{
 		ListenAddr: l.addr("LISTEN_ADDR", "127.0.0.1:5000"),
@@ -65,8 +76,8 @@ func Load(env map[string]string) (Config, error) {
 	}
 	c.WebhookURL, c.WebhookSecret = l.webhook()
 	c.ReturnOrigins = l.returnOrigins(c.DemoAddr)
-	if err := errors.Join(l.errs...); err != nil {
-		return Config{}, err
+	if len(l.errs) > 0 {
+		return c, l.errs
 	}
 	return c, nil
 }
@@ -84,11 +95,11 @@ func Environ(lines []string) map[string]string {
 // loader collects errors while the settings are read, so that the user mends all of them in one go.
 type loader struct {
 	env  map[string]string
-	errs []error
+	errs Problems
 }
 
 func (l *loader) fail(name, cure string) {
-	l.errs = append(l.errs, fmt.Errorf("%s: %s", name, cure))
+	l.errs = append(l.errs, Problem{Setting: name, Code: "invalid", Text: cure})
 }
 
 func (l *loader) text(name, otherwise string) string {

@@ -23,7 +23,7 @@ func webhookKey(bytes int) string {
 
 func TestDefaults(t *testing.T) {
 	t.Parallel()
-	c, err := config.Load(nil)
+	c, err := config.Load(config.Source{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestAccepted(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			c, err := config.Load(config.Environ(strings.Fields(row.env)))
+			c, err := config.Load(config.Source{Env: config.Environ(strings.Fields(row.env))}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -147,7 +147,7 @@ func TestRefused(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := config.Load(config.Environ(strings.Fields(row.env)))
+			_, err := config.Load(config.Source{Env: config.Environ(strings.Fields(row.env))}, nil)
 			if err == nil {
 				t.Fatal("accepted")
 			}
@@ -160,10 +160,10 @@ func TestRefused(t *testing.T) {
 
 func TestAllErrorsAtOnce(t *testing.T) {
 	t.Parallel()
-	_, err := config.Load(map[string]string{
+	_, err := config.Load(config.Source{Env: map[string]string{
 		"LISTEN_ADDR": "nowhere", "DATABASE_URL": "mysql://", "LOG_LEVEL": "loud", "WEBHOOK_URL": "http://a.example/",
 		"ALIPAY_APP_ID": "1", "WECHAT_APPID": "1",
-	})
+	}}, nil)
 	if err == nil {
 		t.Fatal("accepted")
 	}
@@ -189,7 +189,7 @@ func TestNoValueIsShown(t *testing.T) {
 		t.Run("A100 the error of "+name, func(t *testing.T) {
 			t.Parallel()
 			for _, value := range []string{canary, "postgres://u:" + canary + "@db/x", "http://u:" + canary + "@a.example"} {
-				_, err := config.Load(map[string]string{name: value})
+				_, err := config.Load(config.Source{Env: map[string]string{name: value}}, nil)
 				if err == nil {
 					t.Fatalf("%s: accepted", value)
 				}
@@ -201,9 +201,9 @@ func TestNoValueIsShown(t *testing.T) {
 	}
 	t.Run("A100 printing the settings", func(t *testing.T) {
 		t.Parallel()
-		c, err := config.Load(map[string]string{
+		c, err := config.Load(config.Source{Env: map[string]string{
 			"DATABASE_URL": "postgres://u:canary@db/x", "WEBHOOK_URL": "http://a.example/", "WEBHOOK_SECRET": goodSecret,
-		})
+		}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,7 +25,7 @@ var (
 func TestReadmesNameTheSettings(t *testing.T) {
 	t.Parallel()
 	known := settingsOfLoad(t)
-	unset, err := config.Load(nil)
+	unset, err := config.Load(config.Source{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestReadmesNameTheSettings(t *testing.T) {
 			for _, line := range settingLine.FindAllStringSubmatch(string(text), -1) {
 				variable, otherwise := line[1], line[2]
 				listed = append(listed, variable)
-				c, err := config.Load(map[string]string{variable: otherwise})
+				c, err := config.Load(config.Source{Env: map[string]string{variable: otherwise}}, nil)
 				if err != nil || !reflect.DeepEqual(c, unset) {
 					t.Errorf("%s=%s is not the default: %v", variable, otherwise, err)
 				}

@@ -143,19 +143,19 @@ func simAccounts(c sims.Credentials, url string, client *http.Client, now func()
 	for _, a := range []struct {
 		id     channel.Account
 		driver channel.Driver
-		config any
+		config channel.Settings
 	}{
 		{channel.Account{ID: "wechat-sim", AppID: c.WeChat.AppID, MerchantID: c.WeChat.MerchantID}, wechatv3.Driver, &wechatv3.Config{
-			AppID: c.WeChat.AppID, MerchantID: c.WeChat.MerchantID, SerialNo: c.WeChat.SerialNo, BaseURL: url,
+			AppID: c.WeChat.AppID, MerchantID: c.WeChat.MerchantID, SerialNo: c.WeChat.SerialNo,
 			PrivateKey: secret.New(c.WeChat.PrivateKey), APIv3Key: secret.New(c.WeChat.APIv3Key),
 			PublicKeyID: c.WeChat.PublicKeyID, PublicKey: c.WeChat.PublicKey,
 		}},
 		{channel.Account{ID: "alipay-sim", AppID: c.Alipay.AppID, MerchantID: c.Alipay.SellerID}, alipay.Driver, &alipay.Config{
 			AppID: c.Alipay.AppID, SellerID: c.Alipay.SellerID, PrivateKey: secret.New(c.Alipay.AppPrivateKey),
-			PublicKey: c.Alipay.AlipayPublicKey, Gateway: url + "/gateway.do",
+			PublicKey: c.Alipay.AlipayPublicKey,
 		}},
 	} {
-		env := channel.Env{Account: a.id, HTTP: client, Now: now, Random: rand.Reader, Log: log}
+		env := channel.Env{Account: a.id, Sim: url, HTTP: client, Now: now, Random: rand.Reader, Log: log}
 		ch, err := a.driver.New(a.config, env)
 		if err != nil {
 			return nil, err

@@ -13,10 +13,14 @@ import (
 // newAttempt is an attempt with the exact parameters of its request, born claimed by us.
 func (g *Gateway) newAttempt(p pay.Payment, w way, clientIP string) pay.Attempt {
 	now := g.Now()
+	variant := ""
+	if v, ok := w.account.Channel.(channel.Varied); ok {
+		variant = v.Variant()
+	}
 	return pay.Attempt{
 		ID: g.NewID("att"), OutTradeNo: g.NewID(""), Method: w.account.Info.Method, Product: w.product.Name,
 		Amount: p.Amount, Currency: p.Currency, Account: w.account.ID, Channel: w.account.Info.Channel,
-		AppID: w.account.AppID, MerchantID: w.account.MerchantID, Subject: p.Subject,
+		AppID: w.account.AppID, MerchantID: w.account.MerchantID, Variant: variant, Subject: p.Subject,
 		NotifyURL: g.PublicURL + w.account.Info.NotifyPath,
 		ReturnURL: g.PublicURL + "/payment/success/" + p.Token, ClientIP: clientIP,
 		ExpiresAt: p.ExpiresAt, Lazy: w.product.Lazy,
@@ -147,7 +151,7 @@ func (g *Gateway) told(ctx context.Context, p pay.Payment, a pay.Attempt, s pay.
 	account := g.account(a.Account)
 	out, err := g.observe(ctx, p, pay.Observation{
 		Source: from, Channel: account.Info.Channel, Account: account.ID, AppID: account.AppID,
-		MerchantID: account.MerchantID, OutTradeNo: a.OutTradeNo, State: s,
+		MerchantID: account.MerchantID, Variant: a.Variant, OutTradeNo: a.OutTradeNo, State: s,
 	}, nil)
 	return out.payment, err
 }

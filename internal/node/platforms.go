@@ -84,23 +84,22 @@ func testAccounts(c config.Config, sim sims.Credentials, log *slog.Logger) ([]ga
 	w, a := sim.WeChat, sim.Alipay
 	wechat := &wechatv3.Config{
 		AppID: w.AppID, MerchantID: w.MerchantID, SerialNo: w.SerialNo, PrivateKey: secret.New(w.PrivateKey),
-		APIv3Key: secret.New(w.APIv3Key), PublicKeyID: w.PublicKeyID, PublicKey: w.PublicKey, BaseURL: c.SimURL,
+		APIv3Key: secret.New(w.APIv3Key), PublicKeyID: w.PublicKeyID, PublicKey: w.PublicKey,
 	}
 	ali := &alipay.Config{
 		AppID: a.AppID, SellerID: a.SellerID, PrivateKey: secret.New(a.AppPrivateKey), PublicKey: a.AlipayPublicKey,
-		Gateway: c.SimURL + "/gateway.do",
 	}
 	client := outbound(0) // every call carries its own deadline
 	var out []gateway.Account
 	for _, x := range []struct {
 		id     channel.Account
 		driver channel.Driver
-		config any
+		config channel.Settings
 	}{
 		{channel.Account{ID: "wechat-sim", AppID: w.AppID, MerchantID: w.MerchantID}, wechatv3.Driver, wechat},
 		{channel.Account{ID: "alipay-sim", AppID: a.AppID, MerchantID: a.SellerID}, alipay.Driver, ali},
 	} {
-		env := channel.Env{Account: x.id, HTTP: client, Now: time.Now, Random: rand.Reader, Log: log}
+		env := channel.Env{Account: x.id, Sim: c.SimURL, HTTP: client, Now: time.Now, Random: rand.Reader, Log: log}
 		ch, err := x.driver.New(x.config, env)
 		if err != nil {
 			return nil, fmt.Errorf("account %s: %w", x.id.ID, err)

@@ -35,6 +35,7 @@ type Observation struct {
 	Account    string // account whose keys verified it
 	AppID      string
 	MerchantID string
+	Variant    string // how the message was signed: the attempt's
 	OutTradeNo string
 
 	State         State

@@ -16,6 +16,7 @@ const (
 	IncidentAccount     = "account_mismatch"
 	IncidentApp         = "app_id_mismatch"
 	IncidentMerchant    = "merchant_id_mismatch"
+	IncidentVariant     = "signature_mismatch"
 	IncidentAmount      = "amount_mismatch"
 	IncidentCurrency    = "currency_mismatch"
 	IncidentNoNumber    = "transaction_id_missing"
@@ -68,6 +69,8 @@ func (o Observation) misfit(a Attempt) (kind, want, got string) {
 		return IncidentApp, a.AppID, o.AppID
 	case o.MerchantID != a.MerchantID:
 		return IncidentMerchant, a.MerchantID, o.MerchantID
+	case o.Variant != a.Variant:
+		return IncidentVariant, "signatures by " + a.Variant, "one by " + o.Variant
 	case o.State != Paid:
 		return "", "", ""
 	case o.Amount != a.Amount:

@@ -112,6 +112,7 @@ type Attempt struct {
 	Channel    string // driver
 	AppID      string
 	MerchantID string
+	Variant    string // the driver's word for how its messages are signed, "" where there is one way only
 
 	// The exact parameters of the request, committed before the platform is called; a repeat is identical.
 	Subject   string // the payment's

@@ -16,7 +16,7 @@ const (
 	paymentMutable = "status, close_wanted_at, close_reason, closed_at, paid_at, paid_attempt, seq"
 
 	attemptColumns = "id, payment_id, out_trade_no, method, product, amount, currency, account, channel, app_id, " +
-		"merchant_id, subject, notify_url, return_url, client_ip, expires_at, created_at, lazy, " +
+		"merchant_id, variant, subject, notify_url, return_url, client_ip, expires_at, created_at, lazy, " +
 		attemptMutable + ", " + dueColumns
 	attemptMutable = "status, shape_kind, shape_text, shape_until, handed_out_at, close_wanted_at, closed_at, " +
 		"transaction_id, paid_at, refunded, surplus"
@@ -174,7 +174,7 @@ func attemptStmts(row pay.AttemptRow) []stmt {
 	if row.New {
 		args := append([]any{
 			a.ID, a.PaymentID, a.OutTradeNo, a.Method, a.Product, int64(a.Amount), a.Currency, a.Account, a.Channel,
-			a.AppID, a.MerchantID, a.Subject, a.NotifyURL, a.ReturnURL, a.ClientIP, millis(a.ExpiresAt),
+			a.AppID, a.MerchantID, a.Variant, a.Subject, a.NotifyURL, a.ReturnURL, a.ClientIP, millis(a.ExpiresAt),
 			millis(a.CreatedAt), bit(a.Lazy),
 		}, mutable...)
 		return []stmt{{text: insertAttempt, args: append(args, dueArgs(a.Due)...)}}

@@ -100,7 +100,7 @@ func attemptDest(a *pay.Attempt) []any {
 	return append([]any{
 		(*text)(&a.ID), (*text)(&a.PaymentID), (*text)(&a.OutTradeNo), (*text)(&a.Method), (*text)(&a.Product),
 		(*number)(&a.Amount), (*text)(&a.Currency), (*text)(&a.Account), (*text)(&a.Channel), (*text)(&a.AppID),
-		(*text)(&a.MerchantID), (*text)(&a.Subject), (*text)(&a.NotifyURL), (*text)(&a.ReturnURL),
+		(*text)(&a.MerchantID), (*text)(&a.Variant), (*text)(&a.Subject), (*text)(&a.NotifyURL), (*text)(&a.ReturnURL),
 		(*text)(&a.ClientIP), (*stamp)(&a.ExpiresAt), (*stamp)(&a.CreatedAt), (*flag)(&a.Lazy), (*text)(&a.Status),
 		(*text)(&a.Shape.Kind), (*text)(&a.Shape.Text), (*stamp)(&a.Shape.Until), (*stamp)(&a.HandedOutAt),
 		(*stamp)(&a.CloseWantedAt), (*stamp)(&a.ClosedAt), (*text)(&a.TransactionID), (*stamp)(&a.PaidAt),

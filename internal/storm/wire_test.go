@@ -109,7 +109,7 @@ func (w *wire) accounts(*node) []gateway.Account {
 	for _, x := range []struct {
 		account channel.Account
 		driver  channel.Driver
-		config  any
+		config  channel.Settings
 	}{
 		{
 			channel.Account{ID: "wechat-1", AppID: c.WeChat.AppID, MerchantID: c.WeChat.MerchantID},
@@ -117,7 +117,7 @@ func (w *wire) accounts(*node) []gateway.Account {
 			&wechatv3.Config{
 				AppID: c.WeChat.AppID, MerchantID: c.WeChat.MerchantID, SerialNo: c.WeChat.SerialNo,
 				PrivateKey: secret.New(c.WeChat.PrivateKey), APIv3Key: secret.New(c.WeChat.APIv3Key),
-				PublicKeyID: c.WeChat.PublicKeyID, PublicKey: c.WeChat.PublicKey, BaseURL: simURL,
+				PublicKeyID: c.WeChat.PublicKeyID, PublicKey: c.WeChat.PublicKey,
 			},
 		},
 		{
@@ -125,12 +125,12 @@ func (w *wire) accounts(*node) []gateway.Account {
 			alipay.Driver,
 			&alipay.Config{
 				AppID: c.Alipay.AppID, SellerID: c.Alipay.SellerID, PrivateKey: secret.New(c.Alipay.AppPrivateKey),
-				PublicKey: c.Alipay.AlipayPublicKey, Gateway: simURL + "/gateway.do",
+				PublicKey: c.Alipay.AlipayPublicKey,
 			},
 		},
 	} {
 		ch, err := x.driver.New(x.config, channel.Env{
-			Account: x.account, HTTP: client, Now: w.s.now, Random: w.random, Log: slog.New(slog.DiscardHandler),
+			Account: x.account, Sim: simURL, HTTP: client, Now: w.s.now, Random: w.random, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			w.s.breaks("I-19", "account %s: %v", x.account.ID, err)

@@ -15,6 +15,7 @@ var mayImport = map[string][]string{
 
 	"internal/pay":    {},
 	"internal/secret": {},
+	"internal/keys":   {},
 	"internal/strict": {},
 	"internal/id":     {},
 	"internal/view":   {"internal/pay"},
@@ -41,7 +42,7 @@ var mayImport = map[string][]string{
 	"internal/sim/all":       {"internal/sim/simkit", "internal/sim/wechatsim", "internal/sim/alipaysim"},
 
 	"internal/demo":   {"client"},
-	"internal/config": {"internal/channel", "internal/secret"},
+	"internal/config": {"internal/channel", "internal/secret", "internal/keys"},
 	"internal/node": {
 		"client", "internal/pay", "internal/secret", "internal/strict", "internal/id", "internal/view",
 		"internal/channel/...", "internal/store", "internal/gateway", "internal/webhook", "internal/web/...",
@@ -63,7 +64,7 @@ var testsMayImport = map[string][]string{
 
 // A driver knows no other driver, and a web room no other web room, no channel and no store.
 var (
-	channelDriver = []string{"internal/channel", "internal/pay", "internal/secret", "internal/strict"}
+	channelDriver = []string{"internal/channel", "internal/pay", "internal/secret", "internal/strict", "internal/keys"}
 	web           = []string{"internal/gateway", "internal/pay", "internal/view", "internal/web/httpx", "internal/strict"}
 )
 

@@ -7,7 +7,6 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
@@ -20,12 +19,21 @@ const name = "alipay" // of the driver and of the method
 
 // Config is what one app of the open platform needs. Key texts are PEM or bare base64, PKCS#1, PKCS#8 or SPKI.
 type Config struct {
-	AppID      string      `env:"ALIPAY_APP_ID" doc:"APPID of the app on the open platform"`
-	SellerID   string      `env:"ALIPAY_SELLER_ID" doc:"Merchant's PID, begins with 2088; without it notices are bound by the app id alone" optional:"true"`
-	PrivateKey secret.Text `env:"ALIPAY_PRIVATE_KEY" doc:"The app's private key (应用私钥), PEM or bare base64"`
-	PublicKey  string      `env:"ALIPAY_PUBLIC_KEY" doc:"Alipay's public key (支付宝公钥), not the app's own, PEM or bare base64"`
+	AppID      string      `env:"ALIPAY_APP_ID" en:"APPID of the app on the open platform" zh:"支付宝开放平台的应用 APPID"`
+	SellerID   string      `env:"ALIPAY_SELLER_ID" weak:"true" en:"Merchant's PID, begins with 2088; unset, the first paid notice fixes it" zh:"商户 PID，以 2088 开头；不填则由第一笔已支付通知固定"`
+	PrivateKey secret.Text `env:"ALIPAY_PRIVATE_KEY" key:"private" en:"The app's private key" zh:"应用私钥"`
+	PublicKey  string      `env:"ALIPAY_PUBLIC_KEY" key:"public" en:"Alipay's public key, not the app's own" zh:"支付宝公钥（不是应用公钥）"`
+}
 
-	Gateway string // URL of gateway.do without a query; "" = the platform's own, live or sandbox as the account is
+// Identity is the app id and, when it is set, the seller.
+func (c *Config) Identity() (appID, merchantID string) { return c.AppID, c.SellerID }
+
+// Inspect finds the first fault.
+func (c *Config) Inspect(time.Time) []channel.Finding {
+	if _, err := c.parse(); err != nil {
+		return []channel.Finding{{Level: channel.LevelError, Code: "invalid", Text: err.Error()}}
+	}
+	return nil
 }
 
 // The platform's own gateways (opendocs, gateway and sandbox).
@@ -44,6 +52,7 @@ var Driver = channel.Driver{
 	Info: channel.Info{
 		Channel:     name,
 		Method:      name,
+		Prefix:      "ALIPAY",
 		NotifyPath:  "/payment/alipay/notify",
 		BrowserMark: "AlipayClient",
 		FormHosts:   []string{"https://*.alipay.com", "https://*.alipaydev.com"},
@@ -54,7 +63,8 @@ var Driver = channel.Driver{
 			{Name: "wap_form", Shape: pay.ShapeForm, Lazy: true, Lifetime: maxOrderLife},
 		},
 	},
-	New: open,
+	Settings: func() channel.Settings { return &Config{} },
+	New:      open,
 }
 
 // client is the Channel of one account. It holds parsed keys and is never written after open.
@@ -66,12 +76,29 @@ type client struct {
 	public  *rsa.PublicKey // Alipay's
 }
 
-func open(config any, env channel.Env) (channel.Channel, error) {
-	c, ok := config.(*Config)
+func open(settings channel.Settings, env channel.Env) (channel.Channel, error) {
+	cfg, ok := settings.(*Config)
 	if !ok {
-		return nil, fmt.Errorf("alipay: config is %T, not *alipay.Config", config)
+		return nil, fmt.Errorf("alipay: settings are %T", settings)
 	}
-	if err := c.check(env.Account); err != nil {
+	gateway, err := gatewayFor(env)
+	if err != nil {
+		return nil, err
+	}
+	c, err := cfg.parse()
+	if err != nil {
+		return nil, err
+	}
+	if env.Account.AppID != cfg.AppID || env.Account.MerchantID != cfg.SellerID {
+		return nil, errors.New("alipay: the account's app id or merchant number differs from ALIPAY_APP_ID or ALIPAY_SELLER_ID")
+	}
+	c.env, c.gateway = env, gateway
+	return c, nil
+}
+
+// parse turns the settings into a client without surroundings.
+func (c *Config) parse() (*client, error) {
+	if err := c.check(); err != nil {
 		return nil, err
 	}
 	private, err := parsePrivate(c.PrivateKey.Reveal())
@@ -86,20 +113,23 @@ func open(config any, env channel.Env) (channel.Channel, error) {
 		return nil, errors.New("ALIPAY_PUBLIC_KEY is the app's own public key (应用公钥), the pair of ALIPAY_PRIVATE_KEY: " +
 			"put Alipay's public key there, shown in the console as 支付宝公钥 once the 应用公钥 is uploaded")
 	}
-	return &client{env: env, appID: c.AppID, gateway: c.gateway(env.Account.Livemode), private: private, public: public}, nil
+	return &client{appID: c.AppID, private: private, public: public}, nil
 }
 
-func (c *Config) gateway(live bool) string {
+// gatewayFor keeps live accounts on the platform's own host.
+func gatewayFor(env channel.Env) (string, error) {
 	switch {
-	case c.Gateway != "":
-		return c.Gateway
-	case live:
-		return liveGateway
+	case env.Account.Livemode && env.Sim != "":
+		return "", errors.New("alipay: a live account speaks to the platform only")
+	case env.Account.Livemode:
+		return liveGateway, nil
+	case env.Sim != "":
+		return strings.TrimSuffix(env.Sim, "/") + "/gateway.do", nil
 	}
-	return sandboxGateway
+	return sandboxGateway, nil
 }
 
-func (c *Config) check(account channel.Account) error {
+func (c *Config) check() error {
 	switch {
 	case c.AppID == "":
 		return errors.New("ALIPAY_APP_ID is missing")
@@ -111,16 +141,6 @@ func (c *Config) check(account channel.Account) error {
 		return errors.New("ALIPAY_PRIVATE_KEY is missing: put the app's private key (应用私钥) there")
 	case c.PublicKey == "":
 		return errors.New("ALIPAY_PUBLIC_KEY is missing: put Alipay's public key (支付宝公钥) there")
-	case account.AppID != c.AppID || account.MerchantID != c.SellerID:
-		return errors.New("alipay: the account's app id or merchant number differs from ALIPAY_APP_ID or ALIPAY_SELLER_ID")
-	}
-	gateway := c.gateway(account.Livemode)
-	u, err := url.Parse(gateway)
-	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || strings.Contains(gateway, "?") {
-		return errors.New("alipay: the gateway must be an absolute URL without a query")
-	}
-	if u.Scheme != "https" && (u.Scheme != "http" || account.Livemode) {
-		return errors.New("alipay: the gateway must be an https URL")
 	}
 	return nil
 }

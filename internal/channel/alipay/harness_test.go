@@ -59,12 +59,13 @@ func publicPEM(key *rsa.PublicKey) string {
 const (
 	testApp     = "2021000000005001"
 	testSeller  = "2088000000005001"
-	testGateway = "http://gateway.test/gateway.do"
+	testSim     = "http://gateway.test"
+	testGateway = testSim + "/gateway.do"
 )
 
 func testConfig() *Config {
 	return &Config{
-		AppID: testApp, SellerID: testSeller, Gateway: testGateway,
+		AppID: testApp, SellerID: testSeller,
 		PrivateKey: secret.New(privatePEM(appKey())), PublicKey: publicPEM(&alipayKey().PublicKey),
 	}
 }
@@ -87,6 +88,7 @@ func (harness) Secrets() []string {
 
 func (harness) New(t *testing.T, env channel.Env) channel.Channel {
 	t.Helper()
+	env.Sim = testSim
 	c, err := Driver.New(testConfig(), env)
 	if err != nil {
 		t.Fatal(err)
@@ -221,7 +223,7 @@ func (n network) RoundTrip(req *http.Request) (*http.Response, error) {
 func testChannel(t testing.TB, n network) channel.Channel {
 	t.Helper()
 	c, err := Driver.New(testConfig(), channel.Env{
-		Account: harness{}.Account(), HTTP: &http.Client{Transport: n}, Random: rand.Reader,
+		Sim: testSim, Account: harness{}.Account(), HTTP: &http.Client{Transport: n}, Random: rand.Reader,
 		Now: func() time.Time { return channeltest.Now },
 	})
 	if err != nil {

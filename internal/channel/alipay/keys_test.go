@@ -191,9 +191,6 @@ func TestNewRefuses(t *testing.T) {
 		{"public key as private key", func(c *Config) { c.PrivateKey = secret.New(c.PublicKey) }, "ALIPAY_PRIVATE_KEY cannot be read"},
 		{"A04 private key of a curve", func(c *Config) { c.PrivateKey = secret.New(b64(curveDER)) }, "ALIPAY_PRIVATE_KEY cannot be read"},
 		{"A04 public key of a curve", func(c *Config) { c.PublicKey = b64(curvePublic) }, "ALIPAY_PUBLIC_KEY cannot be read"},
-		{"gateway with a query", func(c *Config) { c.Gateway += "?a=1" }, "without a query"},
-		{"gateway without a host", func(c *Config) { c.Gateway = "/gateway.do" }, "absolute URL"},
-		{"gateway of another scheme", func(c *Config) { c.Gateway = "ftp://gateway.test/" }, "https"},
 		{"account of another app", func(c *Config) { c.AppID = "2021000000000000" }, "differs"},
 		{"account of another seller", func(c *Config) { c.SellerID = "" }, "differs"},
 	}
@@ -215,27 +212,22 @@ func TestNewRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Driver.New(Config{}, channel.Env{}); err == nil {
-		t.Error("a Config by value was taken")
-	}
 }
 
 func TestGatewayFollowsTheMode(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		name, gateway, want string
-		live                bool
+		name, sim, want string
+		live            bool
 	}{
 		{"live", "", liveGateway, true},
 		{"sandbox", "", sandboxGateway, false},
-		{"simulator", testGateway, testGateway, false},
-		{"A18 no plain http in live mode", testGateway, "", true},
+		{"simulator", testSim, testGateway, false},
+		{"A18 no simulator in live mode", testSim, "", true},
 	} {
-		config := testConfig()
-		config.Gateway = tt.gateway
 		account := harness{}.Account()
 		account.Livemode = tt.live
-		c, err := Driver.New(config, channel.Env{Account: account})
+		c, err := Driver.New(testConfig(), channel.Env{Account: account, Sim: tt.sim})
 		if tt.want == "" {
 			if err == nil {
 				t.Errorf("%s: taken", tt.name)

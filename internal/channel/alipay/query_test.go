@@ -37,10 +37,8 @@ func TestQueryRequest(t *testing.T) {
 		_, _ = w.Write(answer("alipay.trade.query", paidNode(a), alipayKey()).Body)
 	}))
 	t.Cleanup(server.Close)
-	config := testConfig()
-	config.Gateway = server.URL + "/gateway.do"
-	c, err := Driver.New(config, channel.Env{
-		Account: harness{}.Account(), HTTP: server.Client(), Now: func() time.Time { return channeltest.Now },
+	c, err := Driver.New(testConfig(), channel.Env{
+		Sim: server.URL, Account: harness{}.Account(), HTTP: server.Client(), Now: func() time.Time { return channeltest.Now },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -59,11 +59,11 @@ func (w *wechat) Secrets() []string { return []string{w.merchant, wechatV3Key} }
 func (w *wechat) New(t *testing.T, env channel.Env) channel.Channel {
 	t.Helper()
 	account := w.Account()
+	env.Sim = "http://platform.test"
 	c, err := wechatv3.Driver.New(&wechatv3.Config{
 		AppID: account.AppID, MerchantID: account.MerchantID, SerialNo: wechatSerial,
 		PrivateKey: secret.New(w.merchant), APIv3Key: secret.New(wechatV3Key), PublicKeyID: wechatPeerID,
 		PublicKey: base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PublicKey(&w.key.PublicKey)),
-		BaseURL:   "http://platform.test",
 	}, env)
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,6 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -31,15 +30,24 @@ const codeLifetime = 2 * time.Hour
 
 // Config is the one declaration of the driver's settings.
 type Config struct {
-	AppID       string      `env:"WECHAT_APP_ID" doc:"AppID of the official account, mini program or app that is bound to the merchant number"`
-	MerchantID  string      `env:"WECHAT_MCH_ID" doc:"Merchant number (商户号), 8 to 10 digits"`
-	SerialNo    string      `env:"WECHAT_SERIAL_NO" doc:"Serial number of the merchant API certificate (商户API证书序列号), hexadecimal"`
-	PrivateKey  secret.Text `env:"WECHAT_PRIVATE_KEY" doc:"Private key of the merchant API certificate (apiclient_key.pem), PEM or bare base64"`
-	APIv3Key    secret.Text `env:"WECHAT_API_V3_KEY" doc:"APIv3 key (APIv3密钥), 32 characters; it decrypts notices"`
-	PublicKeyID string      `env:"WECHAT_PUBLIC_KEY_ID" doc:"Id of the WeChat Pay public key (微信支付公钥ID), begins with PUB_KEY_ID_"`
-	PublicKey   string      `env:"WECHAT_PUBLIC_KEY" doc:"WeChat Pay public key (pub_key.pem), PEM or bare base64"`
+	AppID       string      `env:"WECHAT_APP_ID" en:"AppID of the official account, mini program or app that is bound to the merchant number" zh:"与商户号绑定的公众号、小程序或 App 的 AppID"`
+	MerchantID  string      `env:"WECHAT_MCH_ID" en:"Merchant number, 8 to 10 digits" zh:"商户号，8 到 10 位数字"`
+	SerialNo    string      `env:"WECHAT_MCH_SERIAL_NO" en:"APIv3: serial number of the merchant API certificate, hexadecimal" zh:"APIv3：商户 API 证书序列号，十六进制"`
+	PrivateKey  secret.Text `env:"WECHAT_MCH_PRIVATE_KEY" key:"private" en:"APIv3: private key of the merchant API certificate (apiclient_key.pem)" zh:"APIv3：商户 API 证书的私钥（apiclient_key.pem）"`
+	APIv3Key    secret.Text `env:"WECHAT_API_V3_KEY" en:"APIv3 key, 32 characters; it decrypts notices" zh:"APIv3 密钥，32 个字符，用于解密回调"`
+	PublicKeyID string      `env:"WECHAT_PUBLIC_KEY_ID" en:"APIv3: id of the WeChat Pay public key, begins with PUB_KEY_ID_" zh:"APIv3：微信支付公钥 ID，以 PUB_KEY_ID_ 开头"`
+	PublicKey   string      `env:"WECHAT_PUBLIC_KEY" key:"public" en:"APIv3: WeChat Pay public key (pub_key.pem)" zh:"APIv3：微信支付公钥（pub_key.pem）"`
+}
 
-	BaseURL string // origin of the platform; "" = the live host, which a test account refuses
+// Identity is the app id and the merchant number.
+func (c *Config) Identity() (appID, merchantID string) { return c.AppID, c.MerchantID }
+
+// Inspect finds the first fault.
+func (c *Config) Inspect(time.Time) []channel.Finding {
+	if _, err := c.parse(); err != nil {
+		return []channel.Finding{{Level: channel.LevelError, Code: "invalid", Text: err.Error()}}
+	}
+	return nil
 }
 
 // Driver is what this package offers.
@@ -47,6 +55,7 @@ var Driver = channel.Driver{
 	Info: channel.Info{
 		Channel:     name,
 		Method:      "wechat",
+		Prefix:      "WECHAT",
 		NotifyPath:  "/payment/wechat/notify",
 		BrowserMark: "MicroMessenger",
 		Products: []channel.Product{{
@@ -54,7 +63,8 @@ var Driver = channel.Driver{
 			Name: "native", Shape: pay.ShapeQR, Phone: true, Desktop: true, Lifetime: codeLifetime,
 		}},
 	},
-	New: New,
+	Settings: func() channel.Settings { return &Config{} },
+	New:      New,
 }
 
 type client struct {
@@ -82,65 +92,72 @@ const apiV3KeySize = 32 // bytes: AES-256 (APIv3密钥设置)
 
 // New builds the channel of one account from a *Config. An error names the setting at fault and repeats nothing of
 // its content.
-func New(config any, env channel.Env) (channel.Channel, error) {
-	cfg, ok := config.(*Config)
+func New(settings channel.Settings, env channel.Env) (channel.Channel, error) {
+	cfg, ok := settings.(*Config)
 	if !ok {
-		return nil, fmt.Errorf("wechatv3: config is %T", config)
+		return nil, fmt.Errorf("wechatv3: settings are %T", settings)
 	}
-	base, err := baseURL(cfg.BaseURL, env.Account.Livemode)
+	base, err := origin(env)
+	if err != nil {
+		return nil, err
+	}
+	c, err := cfg.parse()
 	if err != nil {
 		return nil, err
 	}
 	switch {
-	case !appIDForm.MatchString(cfg.AppID):
-		return nil, errors.New("WECHAT_APP_ID: must be 1 to 32 letters, digits or _")
-	case !mchIDForm.MatchString(cfg.MerchantID):
-		return nil, errors.New("WECHAT_MCH_ID: must be 8 to 10 digits")
 	case cfg.AppID != env.Account.AppID:
 		return nil, errors.New("WECHAT_APP_ID: is not the account's app id")
 	case cfg.MerchantID != env.Account.MerchantID:
 		return nil, errors.New("WECHAT_MCH_ID: is not the account's merchant number")
-	case !serialForm.MatchString(cfg.SerialNo):
-		return nil, errors.New("WECHAT_SERIAL_NO: must be the certificate's serial number in hexadecimal")
-	case !peerIDForm.MatchString(cfg.PublicKeyID):
+	}
+	c.env, c.base = env, base
+	return c, nil
+}
+
+// parse turns the settings into a client without surroundings.
+func (c *Config) parse() (*client, error) {
+	switch {
+	case !appIDForm.MatchString(c.AppID):
+		return nil, errors.New("WECHAT_APP_ID: must be 1 to 32 letters, digits or _")
+	case !mchIDForm.MatchString(c.MerchantID):
+		return nil, errors.New("WECHAT_MCH_ID: must be 8 to 10 digits")
+	case !serialForm.MatchString(c.SerialNo):
+		return nil, errors.New("WECHAT_MCH_SERIAL_NO: must be the certificate's serial number in hexadecimal")
+	case !peerIDForm.MatchString(c.PublicKeyID):
 		return nil, errors.New("WECHAT_PUBLIC_KEY_ID: must be the id from the merchant console, PUB_KEY_ID_ included")
-	case len(cfg.APIv3Key.Reveal()) != apiV3KeySize:
+	case len(c.APIv3Key.Reveal()) != apiV3KeySize:
 		return nil, errors.New("WECHAT_API_V3_KEY: must be 32 characters")
 	}
-	key, err := parsePrivateKey(cfg.PrivateKey.Reveal())
+	key, err := parsePrivateKey(c.PrivateKey.Reveal())
 	if err != nil {
-		return nil, fmt.Errorf("WECHAT_PRIVATE_KEY: %w", err)
+		return nil, fmt.Errorf("WECHAT_MCH_PRIVATE_KEY: %w", err)
 	}
-	peer, err := parsePublicKey(cfg.PublicKey)
+	peer, err := parsePublicKey(c.PublicKey)
 	if err != nil {
 		return nil, fmt.Errorf("WECHAT_PUBLIC_KEY: %w", err)
 	}
 	if peer.N.Cmp(key.N) == 0 { // the commonest mistake: every answer would look forged
 		return nil, errors.New("WECHAT_PUBLIC_KEY: is your own key; download the WeChat Pay public key from the merchant console")
 	}
-	aead, err := newAEAD(cfg.APIv3Key.Reveal())
+	aead, err := newAEAD(c.APIv3Key.Reveal())
 	if err != nil {
 		return nil, errors.New("WECHAT_API_V3_KEY: cannot be used")
 	}
-	return &client{
-		env: env, base: base, mchID: cfg.MerchantID, serial: cfg.SerialNo, key: key,
-		peerID: cfg.PublicKeyID, peer: peer, aead: aead,
-	}, nil
+	return &client{mchID: c.MerchantID, serial: c.SerialNo, key: key, peerID: c.PublicKeyID, peer: peer, aead: aead}, nil
 }
 
-// baseURL keeps test accounts off the live host and live accounts off everything that is not https.
-func baseURL(given string, live bool) (string, error) {
-	if given == "" && live {
+// origin keeps test accounts off the live host and live accounts on it.
+func origin(env channel.Env) (string, error) {
+	switch {
+	case env.Account.Livemode && env.Sim != "":
+		return "", errors.New("wechatv3: a live account speaks to the platform only")
+	case env.Account.Livemode:
 		return liveURL, nil
+	case env.Sim == "":
+		return "", errors.New("wechatv3: the platform has no sandbox; a test account needs the simulator")
 	}
-	u, err := url.Parse(given)
-	if err != nil || u.Host == "" || strings.TrimSuffix(given, "/") != u.Scheme+"://"+u.Host {
-		return "", errors.New("wechatv3: base URL must be an origin such as http://127.0.0.1:5001")
-	}
-	if u.Scheme != "https" && (live || u.Scheme != "http") {
-		return "", errors.New("wechatv3: base URL must be https")
-	}
-	return u.Scheme + "://" + u.Host, nil
+	return strings.TrimSuffix(env.Sim, "/"), nil
 }
 
 func newAEAD(key string) (cipher.AEAD, error) {

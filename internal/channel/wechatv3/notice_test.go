@@ -287,15 +287,15 @@ func TestA05Settings(t *testing.T) {
 		{"no app id", "WECHAT_APP_ID", func(c *Config, _ *channel.Env) { c.AppID = "" }},
 		{"another account's app id", "WECHAT_APP_ID", func(_ *Config, e *channel.Env) { e.Account.AppID = "wxother" }},
 		{"another account's merchant", "WECHAT_MCH_ID", func(_ *Config, e *channel.Env) { e.Account.MerchantID = "1900000001" }},
-		{"no serial", "WECHAT_SERIAL_NO", func(c *Config, _ *channel.Env) { c.SerialNo = "" }},
+		{"no serial", "WECHAT_MCH_SERIAL_NO", func(c *Config, _ *channel.Env) { c.SerialNo = "" }},
 		{"APIv3 key empty", "WECHAT_API_V3_KEY", func(c *Config, _ *channel.Env) { c.APIv3Key = secret.Text{} }},
 		{"APIv3 key of 31", "WECHAT_API_V3_KEY", func(c *Config, _ *channel.Env) { c.APIv3Key = secret.New(v3Key[:31]) }},
-		{"no private key", "WECHAT_PRIVATE_KEY", func(c *Config, _ *channel.Env) { c.PrivateKey = secret.New("x") }},
+		{"no private key", "WECHAT_MCH_PRIVATE_KEY", func(c *Config, _ *channel.Env) { c.PrivateKey = secret.New("x") }},
 		{"public key id without its prefix", "WECHAT_PUBLIC_KEY_ID", func(c *Config, _ *channel.Env) { c.PublicKeyID = c.PublicKeyID[11:] }},
 		{"our own public key", "WECHAT_PUBLIC_KEY", func(c *Config, _ *channel.Env) {
 			c.PublicKey = pemText("PUBLIC KEY", must(x509.MarshalPKIXPublicKey(&testKeys().merchant.PublicKey)))
 		}},
-		{"http in live mode", "https", func(_ *Config, e *channel.Env) { e.Account.Livemode = true }},
+		{"A18 a simulator in live mode", "live account", func(_ *Config, e *channel.Env) { e.Account.Livemode = true }},
 	} {
 		t.Run("A05 "+tt.name, func(t *testing.T) {
 			t.Parallel()

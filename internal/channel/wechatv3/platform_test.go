@@ -73,12 +73,12 @@ func testConfig() *Config {
 		PrivateKey: secret.New(pemText("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(k.merchant)))),
 		APIv3Key:   secret.New(v3Key), PublicKeyID: peerID,
 		PublicKey: pemText("PUBLIC KEY", must(x509.MarshalPKIXPublicKey(&k.platform.PublicKey))),
-		BaseURL:   "http://127.0.0.1:5001",
 	}
 }
 
 func testEnv() channel.Env {
 	return channel.Env{
+		Sim:     "http://127.0.0.1:5001",
 		Account: channel.Account{ID: "wechat-test", AppID: facts.AppID, MerchantID: facts.MerchantID},
 		HTTP:    http.DefaultClient, Now: testNow, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
 	}
@@ -174,7 +174,7 @@ func serve(t *testing.T, r reply) (c *client, got chan [3]string) {
 		_, _ = io.WriteString(w, r.body)
 	}))
 	t.Cleanup(srv.Close)
-	return build(t, func(cfg *Config, _ *channel.Env) { cfg.BaseURL = srv.URL }), got
+	return build(t, func(_ *Config, env *channel.Env) { env.Sim = srv.URL }), got
 }
 
 var authForm = regexp.MustCompile(`^WECHATPAY2-SHA256-RSA2048 mchid="([0-9]+)",nonce_str="([0-9a-zA-Z]{32})",timestamp="([0-9]+)",serial_no="([0-9A-F]+)",signature="([0-9A-Za-z+/=]{344})"$`)
