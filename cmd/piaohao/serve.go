@@ -16,7 +16,7 @@ func (serve) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n, err := node.New(ctx, c, os.Stderr)
+	n, err := node.New(ctx, c, node.Outside{Logs: os.Stderr})
 	if err != nil {
 		return err
 	}

@@ -11,12 +11,12 @@ import (
 type Account struct {
 	channel.Account // ID "<channel>[-sandbox]-<merchant number>-<app id>", without the number while it is not known
 
-	Driver     channel.Driver
-	Settings   channel.Settings  // filled
-	Products   []channel.Product // offered, the first fitting one is used: the driver's, or those that <PREFIX>_PRODUCTS names
-	NotifyPath string            // path of <PREFIX>_NOTIFY_URL, "" = the driver's own
-	ReturnURL  string            // <PREFIX>_RETURN_URL: where payers end whose payment has no return_url; "" = our own page
-	ReadOnly   bool              // its attempts are followed to their end, new ones go to another account of the method
+	Driver    channel.Driver
+	Settings  channel.Settings  // filled
+	Products  []channel.Product // offered, the first fitting one is used: the driver's, or those that <PREFIX>_PRODUCTS names
+	NotifyURL string            // <PREFIX>_NOTIFY_URL, "" = PublicURL and the driver's own path
+	ReturnURL string            // <PREFIX>_RETURN_URL: where payers end whose payment has no return_url; "" = our own page
+	ReadOnly  bool              // its attempts are followed to their end, new ones go to another account of the method
 }
 
 // Problem is one setting at fault. It never holds content of a setting.

@@ -45,6 +45,8 @@ type Config struct {
 	// Shelved are accounts whose credentials are complete and that this mode does not use, for doctor alone.
 	Shelved []Account
 
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+
 	ReturnOrigins []string // where a payment's return_url may lead, as scheme://host[:port] in lower case
 	LogLevel      slog.Level
 }

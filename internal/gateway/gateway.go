@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
+	"slices"
 	"time"
 
 	"piaohao/internal/channel"
@@ -29,13 +31,16 @@ type Account struct {
 	channel.Account
 	Info      channel.Info
 	Channel   channel.Channel
+	NotifyURL string // told to the platform; "" = PublicURL and the platform's own path
+	ReturnURL string // where payers of a payment without a return_url end; "" = our own page
+	ReadOnly  bool   // its attempts are followed to their end; new ones go to another account of the method
 	WalletURL string // test mode: prefix of the simulated wallet's address, the escaped code follows; "" in live mode
 }
 
 // Config is what a Gateway is made of.
 type Config struct {
 	DB        *store.DB
-	Accounts  []Account // the first of a method takes its new attempts
+	Accounts  []Account // the first of a method that is not ReadOnly takes its new attempts
 	PublicURL string    // origin that payers and platforms reach us under, no trailing slash
 	Livemode  bool
 	// ReturnOrigins are the origins a return_url may have; in test mode every loopback origin may too.
@@ -49,12 +54,13 @@ type Config struct {
 // Gateway is the use cases over one database. Safe for concurrent use; New starts nothing.
 type Gateway struct {
 	Config
-	ids      []string // account ids, for claims
-	byPath   map[string][]Account
-	watchers watchers
-	arrivals arrivals
-	refusals Refusals
-	tail     int64 // events up to this pos were told to watchers; only StepTail uses it
+	ids       []string // account ids, for claims
+	byPath    map[string][]Account
+	watchers  watchers
+	arrivals  arrivals
+	refusals  Refusals
+	merchants merchants
+	tail      int64 // events up to this pos were told to watchers; only StepTail uses it
 }
 
 // New builds a Gateway.
@@ -69,9 +75,14 @@ func New(c Config) *Gateway {
 	return g
 }
 
-// notifyPaths are the guide's path, shared by the accounts of a platform, and one of the account alone.
+// notifyPaths are the guide's path, shared by the accounts of a platform, the one that is told to the platform, and one
+// of the account alone.
 func notifyPaths(a Account) []string {
-	return []string{a.Info.NotifyPath, a.Info.NotifyPath + "/" + a.ID}
+	paths := []string{a.Info.NotifyPath}
+	if u, err := url.Parse(a.NotifyURL); err == nil && u.Path != "" && u.Path != a.Info.NotifyPath {
+		paths = append(paths, u.Path)
+	}
+	return append(paths, a.Info.NotifyPath+"/"+a.ID)
 }
 
 // Platforms is what the web layer mounts, one per method.
@@ -84,11 +95,14 @@ func (g *Gateway) Platforms() []Platform {
 			i = len(out)
 			index[a.Info.Method] = i
 			out = append(out, Platform{
-				Method: a.Info.Method, NotifyPaths: notifyPaths(a)[:1],
-				BrowserMark: a.Info.BrowserMark, FormHosts: a.Info.FormHosts,
+				Method: a.Info.Method, BrowserMark: a.Info.BrowserMark, FormHosts: a.Info.FormHosts,
 			})
 		}
-		out[i].NotifyPaths = append(out[i].NotifyPaths, notifyPaths(a)[1])
+		for _, path := range notifyPaths(a) {
+			if !slices.Contains(out[i].NotifyPaths, path) {
+				out[i].NotifyPaths = append(out[i].NotifyPaths, path)
+			}
+		}
 	}
 	return out
 }
@@ -104,7 +118,7 @@ func (g *Gateway) account(id string) *Account {
 
 func (g *Gateway) accountFor(method string) *Account {
 	for i := range g.Accounts {
-		if g.Accounts[i].Info.Method == method {
+		if g.Accounts[i].Info.Method == method && !g.Accounts[i].ReadOnly {
 			return &g.Accounts[i]
 		}
 	}

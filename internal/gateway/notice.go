@@ -50,6 +50,10 @@ func (g *Gateway) noticed(ctx context.Context, path string, o pay.Observation, b
 		g.Log.Error("notice not stored", "path", path, "cause", err)
 		return false
 	}
+	if o, err = g.bindMerchant(ctx, p, o); err != nil {
+		g.Log.Error("notice not stored", "path", path, "payment", p.ID, "cause", err)
+		return false
+	}
 	out, err := g.observe(ctx, p, o, body)
 	if err != nil {
 		g.Log.Error("notice not stored", "path", path, "payment", p.ID, "cause", err)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -21,7 +22,7 @@ func (g *Gateway) newAttempt(p pay.Payment, w way, clientIP string) pay.Attempt 
 		ID: g.NewID("att"), OutTradeNo: g.NewID(""), Method: w.account.Info.Method, Product: w.product.Name,
 		Amount: p.Amount, Currency: p.Currency, Account: w.account.ID, Channel: w.account.Info.Channel,
 		AppID: w.account.AppID, MerchantID: w.account.MerchantID, Variant: variant, Subject: p.Subject,
-		NotifyURL: g.PublicURL + w.account.Info.NotifyPath,
+		NotifyURL: cmp.Or(w.account.NotifyURL, g.PublicURL+w.account.Info.NotifyPath),
 		ReturnURL: g.PublicURL + "/payment/success/" + p.Token, ClientIP: clientIP,
 		ExpiresAt: p.ExpiresAt, Lazy: w.product.Lazy,
 		Due: pay.Due{At: now, LeaseUntil: now.Add(lease), Tries: 1},

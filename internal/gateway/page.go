@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -36,7 +37,7 @@ func (g *Gateway) Page(ctx context.Context, in PageInput) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	page := Page{ShopName: shop.Name, Payment: p, Version: p.Seq, ReturnURL: returnLink(p)}
+	page := Page{ShopName: shop.Name, Payment: p, Version: p.Seq, ReturnURL: g.returnLink(p)}
 	page.Phase, page.Attempt = g.phase(p, a)
 	if page.Phase == PhaseScan {
 		page.QR = a.Shape.Text
@@ -91,7 +92,11 @@ func (g *Gateway) phase(p pay.Payment, a *pay.Attempt) (Phase, *pay.Attempt) {
 func (g *Gateway) choices(d Device) []Choice {
 	var out []Choice
 	for _, platform := range g.Platforms() {
-		product := fit(g.accountFor(platform.Method).Info, d)
+		account := g.accountFor(platform.Method)
+		if account == nil {
+			continue // what is there is only followed to its end
+		}
+		product := fit(account.Info, d)
 		c := Choice{Method: platform.Method, Redirect: product.Shape == pay.ShapeURL, Hint: HintScan}
 		switch {
 		case d.Browser != "" && d.Browser != platform.Method && c.Redirect:
@@ -201,13 +206,18 @@ func (g *Gateway) Returned(ctx context.Context, rawQuery string) (token string, 
 	return "", &Error{Code: CodeNotFound, Public: "no such payment"}
 }
 
-// returnLink is the shop's return_url with the numbers it needs, and no status: a link proves nothing.
-func returnLink(p pay.Payment) string {
-	if p.ReturnURL == "" {
-		return ""
+// returnLink is the shop's return_url, else that of the account which the payer used, with the numbers the shop needs,
+// and no status: a link proves nothing.
+func (g *Gateway) returnLink(p pay.Payment) string {
+	to := p.ReturnURL
+	if n := len(p.Attempts); to == "" && n > 0 {
+		used := p.AttemptByID(cmp.Or(p.PaidAttempt, p.Attempts[n-1].ID))
+		if account := g.account(used.Account); account != nil {
+			to = account.ReturnURL
+		}
 	}
-	u, err := url.Parse(p.ReturnURL)
-	if err != nil {
+	u, err := url.Parse(to)
+	if to == "" || err != nil {
 		return ""
 	}
 	q := u.Query()

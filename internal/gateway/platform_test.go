@@ -23,8 +23,9 @@ import (
 
 // platform is a scripted platform behind the channel seam: orders by number, and a say in what each call answers.
 type platform struct {
-	method string
-	lazy   bool
+	method   string
+	lazy     bool
+	merchant string // "" = none is configured, and answers name none
 
 	mu     sync.Mutex
 	orders map[string]*order
@@ -97,7 +98,7 @@ func (p *platform) Open(_ context.Context, a pay.Attempt) (pay.Shape, error) {
 
 func (p *platform) said(a pay.Attempt, o *order) pay.Observation {
 	out := pay.Observation{
-		Channel: p.method, Account: p.method + "-1", AppID: "app", MerchantID: "mch", OutTradeNo: a.OutTradeNo, State: pay.Absent,
+		Channel: p.method, Account: p.method + "-1", AppID: "app", MerchantID: p.merchant, OutTradeNo: a.OutTradeNo, State: pay.Absent,
 	}
 	if o != nil {
 		out.State = o.state
@@ -196,9 +197,12 @@ type world struct {
 	link *platform // method "visit": lazy, a redirect
 	now  atomic.Int64
 	path string // of the database
+
+	config gateway.Config // for another node on the same database
 }
 
-func newWorld(t *testing.T) *world {
+// newWorld makes the world; edit may change its accounts.
+func newWorld(t *testing.T, edit ...func(accounts []gateway.Account) []gateway.Account) *world {
 	t.Helper()
 	w := &world{t: t}
 	w.now.Store(time.Date(2026, 11, 24, 4, 0, 0, 0, time.UTC).UnixMilli())
@@ -212,17 +216,21 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { _ = db.Close() })
 	w.db = db
 	w.path = path
-	w.qr = &platform{method: "scan", orders: map[string]*order{}}
-	w.link = &platform{method: "visit", lazy: true, orders: map[string]*order{}}
+	w.qr = &platform{method: "scan", merchant: "mch", orders: map[string]*order{}}
+	w.link = &platform{method: "visit", lazy: true, merchant: "mch", orders: map[string]*order{}}
 	accounts := []gateway.Account{
 		w.account(w.qr, channel.Product{Name: "code", Shape: pay.ShapeQR, Phone: true, Desktop: true, Lifetime: 2 * time.Hour}),
 		w.account(w.link, channel.Product{Name: "page", Shape: pay.ShapeURL, Lazy: true, Desktop: true},
 			channel.Product{Name: "wap", Shape: pay.ShapeURL, Lazy: true, Phone: true}),
 	}
-	w.g = gateway.New(gateway.Config{
+	for _, f := range edit {
+		accounts = f(accounts)
+	}
+	w.config = gateway.Config{
 		DB: db, Accounts: accounts, PublicURL: "https://pay.example", ReturnOrigins: []string{"https://shop.example"},
 		Now: w.clock, NewID: ids.ID, NewToken: id.Token, Log: slog.New(slog.DiscardHandler),
-	})
+	}
+	w.g = gateway.New(w.config)
 	for _, s := range []string{"shop", "other"} {
 		w.must(db.UpsertShop(t.Context(), store.Shop{ID: s, Name: s}))
 	}

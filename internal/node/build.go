@@ -31,9 +31,20 @@ const (
 	demoShop    = "demo"
 )
 
+// Outside is what a process has around it.
+type Outside struct {
+	Logs io.Writer
+	// Platforms carries calls to the platforms, nil = the network. It is no setting: nothing that a user writes can
+	// lead a live account anywhere else.
+	Platforms http.RoundTripper
+}
+
 // New builds a node: gateway, and in test mode the simulator and the demo shop. It takes ports and files; Run serves.
-func New(ctx context.Context, c config.Config, logs io.Writer) (*Node, error) {
-	n := newNode(c, logs)
+func New(ctx context.Context, c config.Config, o Outside) (*Node, error) {
+	n := newNode(c, o.Logs)
+	if o.Platforms != nil {
+		n.platforms = clientOver(o.Platforms, 0)
+	}
 	n.ids = id.New(n.now)
 	if err := n.build(ctx); err != nil {
 		_ = n.Close()
@@ -57,7 +68,10 @@ func NewSim(c config.Config, logs io.Writer) (*Node, error) {
 }
 
 func newNode(c config.Config, logs io.Writer) *Node {
-	return &Node{config: c, log: newLogger(logs, c.LogLevel), now: time.Now, drain: make(chan struct{})}
+	return &Node{
+		config: c, log: newLogger(logs, c.LogLevel), now: time.Now, drain: make(chan struct{}),
+		platforms: outbound(0), // every call carries its own deadline
+	}
 }
 
 func (n *Node) build(ctx context.Context) error {
@@ -65,29 +79,30 @@ func (n *Node) build(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if n.keys, err = loadTestKeys(n.config.DataDir); err != nil {
-		return err
+	if !n.config.Live {
+		if n.keys, err = loadTestKeys(n.config.DataDir); err != nil {
+			return err
+		}
 	}
-	credentials, err := n.credentials(ctx)
+	accounts, err := n.accounts(ctx)
 	if err != nil {
 		return err
 	}
 	n.db, err = store.Open(ctx, store.Options{
-		DSN: n.config.Database.Reveal(), Mode: "test", Now: n.now, Log: n.log,
+		DSN: n.config.Database.Reveal(), Mode: n.mode(), Now: n.now, Log: n.log,
 	})
 	if err != nil {
 		return err
 	}
 	n.closers = append(n.closers, n.db.Close)
-	accounts, err := testAccounts(n.config, credentials, n.log)
-	if err != nil {
+	if err := n.checkUnfinished(ctx, accounts); err != nil {
 		return err
 	}
 	n.gateway = gateway.New(gateway.Config{
-		DB: n.db, Accounts: accounts, PublicURL: n.config.PublicURL, ReturnOrigins: n.config.ReturnOrigins,
-		Now: n.now, NewID: n.ids.ID, NewToken: id.Token, Log: n.log,
+		DB: n.db, Accounts: accounts, PublicURL: n.config.PublicURL, Livemode: n.config.Live,
+		ReturnOrigins: n.config.ReturnOrigins, Now: n.now, NewID: n.ids.ID, NewToken: id.Token, Log: n.log,
 	})
-	n.sender = &webhook.Sender{DB: n.db, HTTP: webhook.NewTransport(loopbackWebhooks), Now: n.now, Rand: rand.Int64N, Log: n.log}
+	n.sender = &webhook.Sender{DB: n.db, HTTP: webhook.NewTransport(n.loopback()), Now: n.now, Rand: rand.Int64N, Log: n.log}
 	if err := n.seed(ctx, accounts); err != nil {
 		return err
 	}
@@ -98,8 +113,21 @@ func (n *Node) build(ctx context.Context) error {
 	if err := n.listen("gateway", "LISTEN_ADDR", n.config.ListenAddr, handler); err != nil {
 		return err
 	}
+	if n.config.Live {
+		return nil
+	}
 	return n.buildDemo()
 }
+
+func (n *Node) mode() string {
+	if n.config.Live {
+		return "live"
+	}
+	return "test"
+}
+
+// loopback lets shops on this machine hear of events; only test mode may.
+func (n *Node) loopback() bool { return !n.config.Live }
 
 // credentials are the simulator's: the built-in one's, or those of one that runs elsewhere.
 func (n *Node) credentials(ctx context.Context) (sims.Credentials, error) {
@@ -125,43 +153,39 @@ func (n *Node) seed(ctx context.Context, accounts []gateway.Account) error {
 	for _, a := range accounts {
 		row := store.AccountRow{
 			ID: a.ID, Channel: a.Info.Channel, Method: a.Info.Method, AppID: a.AppID, MerchantID: a.MerchantID,
-			RatePerSecond: ratePerSecond,
+			Livemode: n.config.Live, RatePerSecond: ratePerSecond,
 		}
 		if err := n.db.UpsertAccount(ctx, row); err != nil {
 			return err
 		}
 	}
-	for _, s := range []struct{ id, name, key, webhook, secret string }{
-		{defaultShop, "默认商户", n.keys.Default, n.config.WebhookURL, n.config.WebhookSecret.Reveal()},
-		{demoShop, "半亩书茶", n.keys.Demo, n.demoURL() + "/webhook", n.keys.DemoWebhook},
-	} {
-		if err := n.seedShop(ctx, s.id, s.name, s.key, s.webhook, s.secret); err != nil {
-			return err
-		}
+	err := n.seedShop(ctx, defaultShop, "默认商户", n.keys.Default, n.config.WebhookURL, n.config.WebhookSecret)
+	if err != nil || n.config.Live {
+		return err
 	}
-	return nil
+	return n.seedShop(ctx, demoShop, "半亩书茶", n.keys.Demo, n.demoURL()+"/webhook", secret.New(n.keys.DemoWebhook))
 }
-
-// loopbackWebhooks lets shops on this machine hear of events; only test mode may.
-const loopbackWebhooks = true
 
 // ratePerSecond is how often the query plan asks a platform, for all nodes together.
 const ratePerSecond = 20
 
-func (n *Node) seedShop(ctx context.Context, shop, name, key, url, secretText string) error {
+// seedShop writes a shop; key is its key of test mode, "" = it has none yet.
+func (n *Node) seedShop(ctx context.Context, shop, name, key, url string, signed secret.Text) error {
 	if err := n.db.UpsertShop(ctx, store.Shop{ID: shop, Name: name}); err != nil {
 		return err
 	}
-	if err := n.db.UpsertKey(ctx, shop, sha256.Sum256([]byte(key)), false); err != nil {
-		return err
+	if key != "" {
+		if err := n.db.UpsertKey(ctx, shop, sha256.Sum256([]byte(key)), false); err != nil {
+			return err
+		}
 	}
 	if url == "" || (shop == demoShop && n.config.DemoAddr == config.Off) {
 		return n.db.RemoveEndpoint(ctx, shop)
 	}
-	if err := webhook.CheckURL(url, loopbackWebhooks); err != nil {
+	if err := webhook.CheckURL(url, n.loopback()); err != nil {
 		return fmt.Errorf("WEBHOOK_URL: %w", err)
 	}
-	return n.db.UpsertEndpoint(ctx, store.Endpoint{ID: "whep_" + shop, Shop: shop, URL: url, Secret: secret.New(secretText)})
+	return n.db.UpsertEndpoint(ctx, store.Endpoint{ID: "whep_" + shop, Shop: shop, URL: url, Secret: signed})
 }
 
 func (n *Node) demoURL() string { return "http://" + n.config.DemoAddr }
@@ -179,7 +203,7 @@ func (n *Node) handler() (http.Handler, error) {
 	}
 	pages := cashier.New(cashier.Config{
 		Gateway: n.gateway, Platforms: platforms, Log: n.log, Now: n.now, Draining: n.drain,
-		ClientIP: func(r *http.Request) string { return httpx.ClientIP(r, nil) },
+		ClientIP: func(r *http.Request) string { return httpx.ClientIP(r, n.config.TrustedProxies) },
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", rest)
@@ -208,22 +232,4 @@ func (n *Node) buildDemo() error {
 // demoOrderNo is a number as small shops write it, which people can read out: the day (UTC), and eight random characters.
 func (n *Node) demoOrderNo(string) string {
 	return n.now().UTC().Format("20060102") + "-" + strings.ToUpper(id.Token()[:8])
-}
-
-// Greet prints where everything is and a curl that works as it stands.
-func (n *Node) Greet(w io.Writer) {
-	c := n.config
-	if n.gateway == nil {
-		_, _ = fmt.Fprintf(w, "\n  模拟器 Simulator   %s/sim\n  凭据 Credentials   %s/sim/credentials\n\n", c.SimURL, c.SimURL)
-		return
-	}
-	_, _ = fmt.Fprintf(w, "\n票号 Piaohao · 测试模式，不会真实扣款 · test mode, no real money\n\n")
-	if c.DemoAddr != config.Off {
-		_, _ = fmt.Fprintf(w, "  示例商店 Demo shop    %s\n", n.demoURL())
-	}
-	_, _ = fmt.Fprintf(w, "  网关 Gateway          %s\n  模拟平台 Simulator    %s/sim\n", c.PublicURL, c.SimURL)
-	_, _ = fmt.Fprintf(w, "  测试密钥 Test key     %s\n\n创建一笔支付 Create a payment:\n\n", n.keys.Default)
-	_, _ = fmt.Fprintf(w, `curl -s %s/v1/payments -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' -d '{"order_no":"order-%d","amount":12800,"subject":"测试商品","method":"wechat"}'`,
-		c.PublicURL, n.keys.Default, n.now().Unix())
-	_, _ = fmt.Fprint(w, "\n\n")
 }

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"piaohao/internal/channel"
 	"piaohao/internal/config"
 	"piaohao/internal/gateway"
 	"piaohao/internal/id"
@@ -29,6 +30,7 @@ const (
 	deliveryLoops = 4
 	noticeLoops   = 4 // of the built-in simulator
 	drainTime     = 10 * time.Second
+	refreshGap    = time.Minute // between two fetches of a platform's keys
 )
 
 // server is one listener with its handler.
@@ -41,18 +43,20 @@ type server struct {
 
 // Node is a built process; Run runs it.
 type Node struct {
-	config  config.Config
-	log     *slog.Logger
-	now     func() time.Time
-	ids     *id.Maker
-	keys    testKeys
-	db      *store.DB
-	gateway *gateway.Gateway
-	sender  *webhook.Sender
-	sim     simulator
-	servers []server
-	closers []func() error
-	drain   chan struct{} // closed when the drain begins: live pages end
+	config config.Config
+	log    *slog.Logger
+	now    func() time.Time
+	ids    *id.Maker
+	keys   testKeys // of test mode
+	// platforms calls them; it follows no redirect.
+	platforms *http.Client
+	db        *store.DB
+	gateway   *gateway.Gateway
+	sender    *webhook.Sender
+	sim       simulator
+	servers   []server
+	closers   []func() error
+	drain     chan struct{} // closed when the drain begins: live pages end
 }
 
 // simulator is what node needs of the simulator that it runs itself.
@@ -173,6 +177,11 @@ func (n *Node) startLoops(live, work context.Context, l *loops) error {
 	for range deliveryLoops {
 		l.run(live, "deliveries", under(n.sender.Step))
 	}
+	for _, a := range n.gateway.Accounts {
+		if r, ok := a.Channel.(channel.Refresher); ok {
+			l.wg.Go(func() { n.refresh(live, work, a.ID, r) })
+		}
+	}
 	l.wg.Go(func() { n.tail(live, work, l) })
 	return nil
 }
@@ -192,6 +201,17 @@ func (n *Node) tail(live, work context.Context, l *loops) {
 			continue
 		}
 		sleep(live, tailSleep, committed)
+	}
+}
+
+// refresh lets a channel fetch what it verifies with, when it says so and at the soonest after refreshGap.
+func (n *Node) refresh(live, work context.Context, account string, r channel.Refresher) {
+	for live.Err() == nil {
+		next, err := r.Refresh(work)
+		if err != nil {
+			n.log.Error("the platform's keys could not be fetched", "account", account, "cause", err)
+		}
+		sleep(live, max(refreshGap, next.Sub(n.now())), nil)
 	}
 }
 

@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"piaohao/internal/channel"
@@ -43,11 +46,16 @@ func seed() uint64 {
 	return n
 }
 
-// outbound is an HTTP client that keeps connections alive and never follows a redirect.
+// outbound is an HTTP client that keeps connections alive and never follows a redirect. It verifies TLS and takes no
+// proxy from the environment (A88).
 func outbound(timeout time.Duration) *http.Client {
+	return clientOver(&http.Transport{MaxIdleConnsPerHost: connsPerPlatform, IdleConnTimeout: time.Minute}, timeout)
+}
+
+func clientOver(over http.RoundTripper, timeout time.Duration) *http.Client {
 	return &http.Client{
 		Timeout:   timeout,
-		Transport: &http.Transport{MaxIdleConnsPerHost: connsPerPlatform, IdleConnTimeout: time.Minute},
+		Transport: over,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		},
@@ -79,36 +87,100 @@ func fetchCredentials(ctx context.Context, base string) (sims.Credentials, error
 	return out, nil
 }
 
-// testAccounts are the simulator's own merchant numbers: the only accounts of test mode.
-func testAccounts(c config.Config, sim sims.Credentials, log *slog.Logger) ([]gateway.Account, error) {
+// Parts of an account's address at the simulator.
+const (
+	simWallet = "/sim/wallet?code="
+	simSuffix = "-sim" // of the ids of its accounts
+)
+
+// simAccounts are the simulator's own merchant numbers.
+func (n *Node) simAccounts(ctx context.Context) ([]gateway.Account, error) {
+	sim, err := n.credentials(ctx)
+	if err != nil {
+		return nil, err
+	}
 	w, a := sim.WeChat, sim.Alipay
-	wechat := &wechatv3.Config{
-		AppID: w.AppID, MerchantID: w.MerchantID, SerialNo: w.SerialNo, PrivateKey: secret.New(w.PrivateKey),
-		APIv3Key: secret.New(w.APIv3Key), PublicKeyID: w.PublicKeyID, PublicKey: w.PublicKey,
-	}
-	ali := &alipay.Config{
-		AppID: a.AppID, SellerID: a.SellerID, PrivateKey: secret.New(a.AppPrivateKey), PublicKey: a.AlipayPublicKey,
-	}
-	client := outbound(0) // every call carries its own deadline
 	var out []gateway.Account
 	for _, x := range []struct {
-		id     channel.Account
-		driver channel.Driver
-		config channel.Settings
+		driver   channel.Driver
+		settings channel.Settings
 	}{
-		{channel.Account{ID: "wechat-sim", AppID: w.AppID, MerchantID: w.MerchantID}, wechatv3.Driver, wechat},
-		{channel.Account{ID: "alipay-sim", AppID: a.AppID, MerchantID: a.SellerID}, alipay.Driver, ali},
+		{wechatv3.Driver, &wechatv3.Config{
+			AppID: w.AppID, MerchantID: w.MerchantID, SerialNo: w.SerialNo, PrivateKey: secret.New(w.PrivateKey),
+			APIv3Key: secret.New(w.APIv3Key), PublicKeyID: w.PublicKeyID, PublicKey: w.PublicKey,
+		}},
+		{alipay.Driver, &alipay.Config{
+			AppID: a.AppID, SellerID: a.SellerID, PrivateKey: secret.New(a.AppPrivateKey), PublicKey: a.AlipayPublicKey,
+		}},
 	} {
-		env := channel.Env{Account: x.id, Sim: c.SimURL, HTTP: client, Now: time.Now, Random: rand.Reader, Log: log}
-		ch, err := x.driver.New(x.config, env)
+		appID, merchantID := x.settings.Identity()
+		account, err := n.open(config.Account{
+			Account: channel.Account{ID: x.driver.Info.Method + simSuffix, AppID: appID, MerchantID: merchantID},
+			Driver:  x.driver, Settings: x.settings, Products: x.driver.Info.Products,
+		}, n.config.SimURL)
 		if err != nil {
-			return nil, fmt.Errorf("account %s: %w", x.id.ID, err)
+			return nil, err
 		}
-		info := x.driver.Info
-		info.FormHosts = []string{c.SimURL} // the platform is the simulator
-		out = append(out, gateway.Account{
-			Account: x.id, Info: info, Channel: ch, WalletURL: c.SimURL + "/sim/wallet?code=",
-		})
+		account.Info.FormHosts = []string{n.config.SimURL} // the platform is the simulator
+		account.WalletURL = n.config.SimURL + simWallet
+		out = append(out, account)
 	}
 	return out, nil
+}
+
+// accounts are those of this process. In test mode the simulator stands in for every platform whose own sandbox is not
+// configured; where one is, the simulator's account only ends what was begun with it.
+func (n *Node) accounts(ctx context.Context) ([]gateway.Account, error) {
+	var out []gateway.Account
+	configured := map[string]bool{}
+	for _, c := range n.config.Accounts {
+		account, err := n.open(c, "")
+		if err != nil {
+			return nil, err
+		}
+		configured[account.Info.Method] = true
+		out = append(out, account)
+	}
+	if n.config.Live {
+		return out, nil
+	}
+	simulated, err := n.simAccounts(ctx)
+	for _, account := range simulated {
+		account.ReadOnly = configured[account.Info.Method]
+		out = append(out, account)
+	}
+	return out, err
+}
+
+// open builds the channel of an account; sim is the origin of a simulator in the platform's place, or "".
+func (n *Node) open(c config.Account, sim string) (gateway.Account, error) {
+	ch, err := c.Driver.New(c.Settings, channel.Env{
+		Account: c.Account, HTTP: n.platforms, Sim: sim, Now: n.now, Random: rand.Reader, Log: n.log,
+	})
+	if err != nil {
+		return gateway.Account{}, fmt.Errorf("account %s: %w", c.ID, err)
+	}
+	info := c.Driver.Info
+	info.Products = c.Products
+	return gateway.Account{
+		Account: c.Account, Info: info, Channel: ch, NotifyURL: c.NotifyURL, ReturnURL: c.ReturnURL, ReadOnly: c.ReadOnly,
+	}, nil
+}
+
+// checkUnfinished refuses to start while money may still come to an account that is not configured any more: nobody
+// could verify, ask about or close its attempts.
+func (n *Node) checkUnfinished(ctx context.Context, accounts []gateway.Account) error {
+	unfinished, err := n.db.Unfinished(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range accounts {
+		delete(unfinished, a.ID)
+	}
+	var errs []error
+	for _, id := range slices.Sorted(maps.Keys(unfinished)) {
+		errs = append(errs, fmt.Errorf("account %s has %d attempts that may still be paid, and its credentials are gone: "+
+			"put its settings back until they have ended", id, unfinished[id]))
+	}
+	return errors.Join(errs...)
 }

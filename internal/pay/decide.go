@@ -142,17 +142,8 @@ func (d *draft) quarantine(o Observation, kind, detail string) Verdict {
 	d.incident = &Incident{
 		ID: d.newID("inc"), Account: o.Account, Kind: kind, PaymentID: d.p.ID, Detail: detail, At: d.now,
 	}
-	if a := d.attemptByNumber(o.OutTradeNo); a != nil {
+	if a := d.p.AttemptByNumber(o.OutTradeNo); a != nil {
 		d.incident.AttemptID = a.ID
 	}
 	return Quarantine
-}
-
-func (d *draft) attemptByNumber(outTradeNo string) *Attempt {
-	for i := range d.p.Attempts {
-		if d.p.Attempts[i].OutTradeNo == outTradeNo {
-			return &d.p.Attempts[i]
-		}
-	}
-	return nil
 }

@@ -1,6 +1,7 @@
 package pay
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"time"
@@ -28,7 +29,7 @@ const (
 )
 
 func (o Observation) decide(d *draft) Verdict {
-	a := d.attemptByNumber(o.OutTradeNo)
+	a := d.p.AttemptByNumber(o.OutTradeNo)
 	if a == nil {
 		return d.quarantine(o, IncidentOrder, "this payment has no attempt "+o.OutTradeNo)
 	}
@@ -68,7 +69,7 @@ func (o Observation) misfit(a Attempt) (kind, want, got string) {
 	case o.AppID != a.AppID:
 		return IncidentApp, a.AppID, o.AppID
 	case o.MerchantID != a.MerchantID:
-		return IncidentMerchant, a.MerchantID, o.MerchantID
+		return IncidentMerchant, cmp.Or(a.MerchantID, "the merchant of earlier payments"), o.MerchantID
 	case o.Variant != a.Variant:
 		return IncidentVariant, "signatures by " + a.Variant, "one by " + o.Variant
 	case o.State != Paid:

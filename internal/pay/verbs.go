@@ -61,6 +61,16 @@ func (p *Payment) AttemptByID(id string) *Attempt {
 	return nil
 }
 
+// AttemptByNumber returns the attempt of that out_trade_no, or nil.
+func (p *Payment) AttemptByNumber(outTradeNo string) *Attempt {
+	for i := range p.Attempts {
+		if p.Attempts[i].OutTradeNo == outTradeNo {
+			return &p.Attempts[i]
+		}
+	}
+	return nil
+}
+
 // LiveAttempt returns the one attempt of (account, product) that is opening or open, or nil.
 func (p *Payment) LiveAttempt(account, product string) *Attempt {
 	for i := range p.Attempts {

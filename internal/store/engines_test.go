@@ -139,7 +139,7 @@ func (w *world) addAttempt(c *pay.Change, account, product string) {
 	a := pay.Attempt{
 		ID: fmt.Sprintf("att_%06d", n), PaymentID: c.Payment.ID, OutTradeNo: fmt.Sprintf("o%08d", n),
 		Method: "m", Product: product, Status: "open", Amount: c.Payment.Amount, Currency: pay.CNY,
-		Account: account, Channel: "c", AppID: "app", MerchantID: "mch", Subject: "茶",
+		Account: account, Channel: "c", AppID: "app", MerchantID: "mch", Variant: "v", Subject: "茶",
 		NotifyURL: "https://pay.example/payment/notify", ReturnURL: "https://pay.example/payment/success",
 		ClientIP: "10.0.0.1", ExpiresAt: c.Payment.ExpiresAt, CreatedAt: now, Lazy: true,
 		Shape:       pay.Shape{Kind: pay.ShapeQR, Text: "weixin://x", Until: now.Add(time.Minute)},

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -126,4 +127,48 @@ func plain(sql string) string {
 	}
 	head, where, _ := strings.Cut(sql, " WHERE ")
 	return head + " | " + strings.NewReplacer("(", "", ")", "").Replace(where)
+}
+
+// An account that is bound to a merchant stays bound over starts that configure none, and a configured one wins.
+func TestMerchantIsBoundOnce(t *testing.T) {
+	onEngines(t, func(t *testing.T, w *world) {
+		ctx, row := t.Context(), AccountRow{ID: "a", Channel: "c", Method: "m", AppID: "app", RatePerSecond: 1}
+		for _, step := range []struct{ configured, bind, want string }{
+			{"", "", ""}, {"", "one", "one"}, {"", "two", "one"}, {"", "", "one"}, {"three", "", "three"}, {"", "two", "three"},
+		} {
+			row.MerchantID = step.configured
+			must(t, w.UpsertAccount(ctx, row))
+			got, err := w.Merchant(ctx, "a")
+			if step.bind != "" {
+				got, err = w.BindMerchant(ctx, "a", step.bind)
+			}
+			if err != nil || got != step.want {
+				t.Fatalf("%+v: %q %v", step, got, err)
+			}
+		}
+		if _, err := w.Merchant(ctx, "nobody"); !errors.Is(err, ErrNotFound) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestUnfinishedAttemptsByAccount(t *testing.T) {
+	onEngines(t, func(t *testing.T, w *world) {
+		w.account("a", 1)
+		w.account("b", 1)
+		for i, accounts := range [][]string{{"a", "b"}, {"a"}, {"b"}} {
+			c := w.newPayment(fmt.Sprint(i))
+			for _, account := range accounts {
+				w.addAttempt(&c, account, "p")
+			}
+			p := w.stored(c)
+			if i == 2 {
+				must(t, w.Apply(t.Context(), w.paid(p, 0, "tx")))
+			}
+		}
+		got, err := w.Unfinished(t.Context())
+		if diff := cmp.Diff(map[string]int{"acc": 2, "a": 2, "b": 2}, got); err != nil || diff != "" {
+			t.Fatal(diff, err)
+		}
+	})
 }

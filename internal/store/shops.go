@@ -78,13 +78,47 @@ func (db *DB) RemoveEndpoint(ctx context.Context, shop string) error {
 		stmt{text: `DELETE FROM endpoints WHERE shop = $1`, args: []any{shop}})
 }
 
-// UpsertAccount stores what is configured for an account; its bucket and back-off stay.
+// UpsertAccount stores what is configured for an account; its bucket and back-off stay, and so does the merchant that it
+// was bound to when none is configured.
 func (db *DB) UpsertAccount(ctx context.Context, a AccountRow) error {
 	return db.upsert(ctx, "an account", stmt{
 		text: `INSERT INTO accounts (id, channel, method, app_id, merchant_id, livemode, rate_per_second)
 			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE SET channel = excluded.channel,
-			method = excluded.method, app_id = excluded.app_id, merchant_id = excluded.merchant_id,
+			method = excluded.method, app_id = excluded.app_id,
+			merchant_id = CASE excluded.merchant_id WHEN '' THEN accounts.merchant_id ELSE excluded.merchant_id END,
 			livemode = excluded.livemode, rate_per_second = excluded.rate_per_second`,
 		args: []any{a.ID, a.Channel, a.Method, a.AppID, a.MerchantID, bit(a.Livemode), int64(a.RatePerSecond)},
 	})
+}
+
+// Merchant is the merchant number that an account has or was bound to, "" while there is none.
+func (db *DB) Merchant(ctx context.Context, account string) (merchantID string, err error) {
+	err = db.found(ctx, `SELECT merchant_id FROM accounts WHERE id = $1`, []any{account}, &merchantID)
+	return merchantID, err
+}
+
+// BindMerchant gives an account its merchant number unless it has one, and returns the one that it has now.
+func (db *DB) BindMerchant(ctx context.Context, account, merchantID string) (bound string, err error) {
+	if err := db.upsert(ctx, "a merchant number", stmt{
+		text: `UPDATE accounts SET merchant_id = $2 WHERE id = $1 AND merchant_id = ''`, args: []any{account, merchantID},
+	}); err != nil {
+		return "", err
+	}
+	return db.Merchant(ctx, account)
+}
+
+// Unfinished counts the attempts of each account that may still be paid.
+func (db *DB) Unfinished(ctx context.Context) (attempts map[string]int, err error) {
+	attempts = map[string]int{}
+	err = db.read(ctx, stmt{
+		text: `SELECT account, COUNT(*) FROM attempts WHERE status IN ('opening', 'open') GROUP BY account`,
+		row: func(scan scan) error {
+			var account string
+			var n number
+			err := scan(&account, &n)
+			attempts[account] = int(n)
+			return err
+		},
+	})
+	return attempts, err
 }
