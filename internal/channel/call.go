@@ -42,7 +42,7 @@ func (e Env) Call(op string, req *http.Request, backup ...string) (Answer, error
 		if req, err = another(req, host); err != nil {
 			break
 		}
-		res, err = client.Do(req) //nolint:bodyclose // closed below, once it is the last one
+		res, err = client.Do(req)
 	}
 	if err != nil {
 		return Answer{}, callError(op, "unreachable", err)
