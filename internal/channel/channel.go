@@ -195,13 +195,19 @@ func (f Finding) String() string {
 
 // Info is what others must know of a platform, as data: gateway and web hold no platform quirk.
 type Info struct {
-	Channel     string    // "wechatv3", "alipay": pay.Attempt.Channel
-	Method      string    // what the payer sees: "wechat", "alipay"
-	Prefix      string    // of the settings that all drivers of the method share, e.g. "WECHAT" of WECHAT_NOTIFY_URL
-	NotifyPath  string    // the guide's path, e.g. "/payment/wechat/notify"
-	BrowserMark string    // substring of the user agent of the platform's own browser
-	FormHosts   []string  // origins a form shape posts to, for the page's CSP
-	Products    []Product // first fitting one is used
+	Channel     string   // "wechatv3", "alipay": pay.Attempt.Channel
+	Method      string   // what the payer sees: "wechat", "alipay"
+	Prefix      string   // of the settings that all drivers of the method share, e.g. "WECHAT" of WECHAT_NOTIFY_URL
+	NotifyPath  string   // the guide's path, e.g. "/payment/wechat/notify"
+	BrowserMark string   // substring of the user agent of the platform's own browser
+	FormHosts   []string // origins a form shape posts to, for the page's CSP
+	// Sandbox: the platform has a sandbox of its own that can be used. In test mode a driver with one is run against it
+	// when its credentials are set; one without is always simulated.
+	Sandbox bool
+	// MerchantOptional: the merchant number may be learned from the first paid notice, so that it is no part of the
+	// account's id.
+	MerchantOptional bool
+	Products         []Product // first fitting one is used
 }
 
 // Product is one way a platform takes payers.

@@ -9,7 +9,7 @@ import (
 
 // Account is what the settings say of one account of one driver.
 type Account struct {
-	channel.Account // ID "<channel>[-sandbox]-<merchant number>-<app id>", without the number while it is not known
+	channel.Account // ID "<channel>[-sandbox][-<merchant number>]-<app id>", without the number where Info.MerchantOptional
 
 	Driver    channel.Driver
 	Settings  channel.Settings  // filled

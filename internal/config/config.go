@@ -33,6 +33,7 @@ type Config struct {
 	DemoAddr   string // of the demo shop, or Off
 
 	DataDir  string
+	LogDir   string      // of app.log and its elders, or Off
 	Database secret.Text // "sqlite:path" or "postgres://…"; secret because it may hold a password
 
 	PublicURL     string      // origin at which payers and platforms reach the gateway
@@ -67,6 +68,7 @@ func Load(src Source, _ []channel.Driver) (Config, error) {
 		SimAddr:    l.addrOrOff("SIM_ADDR", "127.0.0.1:5001"),
 		DemoAddr:   l.addrOrOff("DEMO_ADDR", "127.0.0.1:5002"),
 		DataDir:    l.text("DATA_DIR", "./data"),
+		LogDir:     l.text("LOG_DIR", "./logs"),
 		LogLevel:   l.level(),
 	}
 	l.distinct(c)

@@ -56,6 +56,7 @@ var Driver = channel.Driver{
 		NotifyPath:  "/payment/alipay/notify",
 		BrowserMark: "AlipayClient",
 		FormHosts:   []string{"https://*.alipay.com", "https://*.alipaydev.com"},
+		Sandbox:     true, MerchantOptional: true,
 		Products: []channel.Product{
 			{Name: "page", Shape: pay.ShapeURL, Lazy: true, Desktop: true, Lifetime: maxOrderLife},
 			{Name: "wap", Shape: pay.ShapeURL, Lazy: true, Phone: true, Lifetime: maxOrderLife},
