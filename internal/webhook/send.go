@@ -93,7 +93,7 @@ type result struct {
 }
 
 func (s *Sender) post(ctx context.Context, d store.Delivery) result {
-	key, err := signingKey(d.Secret)
+	keys, err := signingKeys(d.Secret)
 	if err != nil {
 		return result{excerpt: "not sent: the endpoint's secret is unusable"}
 	}
@@ -108,7 +108,7 @@ func (s *Sender) post(ctx context.Context, d store.Delivery) result {
 	req.Header.Set("User-Agent", userAgent)
 	req.Header.Set("Webhook-Id", d.EventID)
 	req.Header.Set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
-	req.Header.Set("Webhook-Signature", sign(key, d.EventID, now, d.Body))
+	req.Header.Set("Webhook-Signature", sign(keys, d.EventID, now, d.Body))
 	resp, err := s.HTTP.RoundTrip(req)
 	if err != nil {
 		return result{excerpt: reason(err)}

@@ -22,7 +22,7 @@ func TestKnownVector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := sign(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", time.Unix(1614265330, 0), []byte(`{"test": 2432232314}`))
+	got := sign([][]byte{key}, "msg_p5jXN8AQM9LWM0D4loKWxJek", time.Unix(1614265330, 0), []byte(`{"test": 2432232314}`))
 	if want := "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
@@ -48,6 +48,10 @@ func TestCheckSecret(t *testing.T) {
 		{"A05 loose last bits", of(25)[:len(of(25))-3] + "x==", false},
 		{"A05 line break", of(32) + "\n", false},
 		{"A05 published example", exampleSecret, false},
+		{"A40 new and old", of(32) + "," + of(24), true},
+		{"A40 three", of(32) + "," + of(24) + "," + of(25), false},
+		{"A40 the old one short", of(32) + "," + of(23), false},
+		{"A40 comma alone", of(32) + ",", false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -73,7 +77,7 @@ func TestAnotherVerifierAgrees(t *testing.T) {
 		h := http.Header{}
 		h.Set("Webhook-Id", "evt_1")
 		h.Set("Webhook-Timestamp", strconv.FormatInt(at.Unix(), 10))
-		h.Set("Webhook-Signature", sign(key, "evt_1", at, body))
+		h.Set("Webhook-Signature", sign([][]byte{key}, "evt_1", at, body))
 
 		theirs, err := oracle.NewWebhook(text)
 		if err != nil {
@@ -86,4 +90,38 @@ func TestAnotherVerifierAgrees(t *testing.T) {
 			t.Fatal("another body is accepted")
 		}
 	})
+}
+
+// A40: while a secret changes, a shop that knows the new one and a shop that knows the old one accept; once the old one
+// is taken out, it signs nothing any more.
+func TestA40SecretRotation(t *testing.T) {
+	t.Parallel()
+	of := func(b byte) string { return "whsec_" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32)) }
+	at, body := time.Unix(1764000000, 0), []byte(`{"id":"evt_1"}`)
+	for _, tt := range []struct {
+		configured string
+		accepted   map[byte]bool // by the key that the shop knows
+	}{
+		{of(1), map[byte]bool{1: true, 2: false, 3: false}},
+		{of(2) + "," + of(1), map[byte]bool{1: true, 2: true, 3: false}},
+		{of(2), map[byte]bool{1: false, 2: true, 3: false}},
+	} {
+		keys, err := signingKeys(secret.New(tt.configured))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := http.Header{}
+		h.Set("Webhook-Id", "evt_1")
+		h.Set("Webhook-Timestamp", strconv.FormatInt(at.Unix(), 10))
+		h.Set("Webhook-Signature", sign(keys, "evt_1", at, body))
+		for known, want := range tt.accepted {
+			shop, err := oracle.NewWebhook(of(known))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := shop.VerifyIgnoringTimestamp(body, h) == nil; got != want {
+				t.Errorf("%d keys, the shop knows %d: accepted %v", len(keys), known, got)
+			}
+		}
+	}
 }
