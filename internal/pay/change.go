@@ -5,7 +5,7 @@ import "time"
 // EventType names what changed. Public strings: never edited, only added to (golden test).
 type EventType string
 
-// The events. payment.* and refund.* are for shops; attempt.* and payment.closing are our own.
+// The events. ForShops says which are for shops; attempt.* and the rest are our own.
 const (
 	EventPaymentCreated  EventType = "payment.created"
 	EventPaymentClosing  EventType = "payment.closing"
@@ -25,9 +25,12 @@ const (
 	EventAttemptRefused   EventType = "attempt.refused"
 	EventAttemptRefunded  EventType = "attempt.refunded"
 
-	EventRefundCreated  EventType = "refund.created"
-	EventRefundExternal EventType = "refund.external"
-	EventRefundChanged  EventType = "refund.changed"
+	EventRefundCreated   EventType = "refund.created"
+	EventRefundExternal  EventType = "refund.external" // made at the platform's own console
+	EventRefundSucceeded EventType = "refund.succeeded"
+	EventRefundFailed    EventType = "refund.failed"
+	EventRefundAbnormal  EventType = "refund.abnormal" // a person must act
+	EventRefundChanged   EventType = "refund.changed"  // sent, or waiting; our own
 )
 
 // Event is the record of one change. (PaymentID, Seq) is its key and the guard of the Change that carries it.
@@ -45,8 +48,18 @@ type Event struct {
 	Pos       int64  // global order, given by the store; 0 in a Change
 }
 
-// ForShops reports whether webhooks carry events of this type.
-func (t EventType) ForShops() bool { return t == EventPaymentPaid || t == EventPaymentClosed }
+// ForShops reports whether shops see events of this type: webhooks and the list of events carry them.
+func (t EventType) ForShops() bool {
+	switch t {
+	case EventPaymentCreated, EventPaymentPaid, EventPaymentClosed, EventSurplus, EventLatePaid,
+		EventRefundCreated, EventRefundSucceeded, EventRefundFailed, EventRefundAbnormal, EventRefundExternal:
+		return true
+	case EventPaymentClosing, EventPaymentReopened, EventAttemptCreated, EventAttemptOpened, EventAttemptHandedOut,
+		EventAttemptClosing, EventAttemptResumed, EventAttemptPaid, EventAttemptClosed, EventAttemptRefused,
+		EventAttemptRefunded, EventRefundChanged:
+	}
+	return false
+}
 
 // Incident is something a person should look at. (Account, Digest) is unique: a message repeated is one incident.
 type Incident struct {
@@ -61,9 +74,10 @@ type Incident struct {
 	At        time.Time
 }
 
-// Fence makes a Change depend on a claim: it is written only while the attempt's Tries is still this.
+// Fence makes a Change depend on a claim: it is written only while the row's Tries is still this. One of the ids is set.
 type Fence struct {
 	AttemptID string
+	RefundID  string
 	Tries     int64
 }
 

@@ -251,7 +251,7 @@ func TestWhatMoneyDoesToThePayment(t *testing.T) {
 			}
 			if row.surplus {
 				r := c.Payment.Refunds[0]
-				if c.Incident == nil || r.Amount != 12800 || r.Status != pay.RefundPending || !r.Automatic || !r.Due.At.IsZero() {
+				if c.Incident == nil || r.Amount != 12800 || r.Status != pay.RefundPending || !r.Automatic || !r.Due.At.Equal(t0) || r.OutRefundNo == "" || r.Account != "acc" {
 					t.Fatalf("incident %v, refund %+v", c.Incident, r)
 				}
 			} else if c.Payment.PaidAttempt != "att_a" || c.Payment.PaidAt != t0.Add(time.Minute) {
@@ -263,39 +263,5 @@ func TestWhatMoneyDoesToThePayment(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestRefundsAreSeen(t *testing.T) {
-	t.Parallel()
-	p := payment(pay.PaymentPaid, attempt("a", pay.AttemptPaid))
-	o := told("a", pay.Paid)
-	o.Refunded = 100
-	c, v := pay.Decide(p, o, t0, counter())
-	if v != pay.Applied || c.Payment.Attempts[0].Refunded != 100 {
-		t.Fatalf("verdict %s, refunded %d", v, c.Payment.Attempts[0].Refunded)
-	}
-	if _, v := pay.Decide(c.Payment, o, t0, counter()); v != pay.Duplicate {
-		t.Fatalf("again: %s", v)
-	}
-	more := o
-	more.Refunded = c.Payment.Attempts[0].Amount + 1
-	if most, _ := pay.Decide(c.Payment, more, t0, counter()); most.Payment.Attempts[0].Refunded != most.Payment.Attempts[0].Amount {
-		t.Fatalf("I-04 more was refunded than came: %d", most.Payment.Attempts[0].Refunded)
-	}
-	fact := told("a", pay.Unknown)
-	fact.Refund = &pay.RefundFact{RefundNo: "console", Amount: 5, Status: pay.RefundProcessing}
-	c, v = pay.Decide(c.Payment, fact, t0, counter())
-	if v != pay.Applied || !c.Payment.Refunds[0].External || c.Incident == nil {
-		t.Fatalf("external refund: %s %+v", v, c.Payment.Refunds)
-	}
-	fact.Refund.Status = pay.RefundSucceeded
-	c, v = pay.Decide(c.Payment, fact, t0, counter())
-	if v != pay.Applied || c.Payment.Refunds[0].Status != pay.RefundSucceeded || len(c.Payment.Refunds) != 1 {
-		t.Fatalf("its success: %s %+v", v, c.Payment.Refunds)
-	}
-	fact.Refund.Status = pay.RefundProcessing
-	if _, v = pay.Decide(c.Payment, fact, t0, counter()); v != pay.Duplicate {
-		t.Fatalf("A38 processing after succeeded: %s", v)
 	}
 }

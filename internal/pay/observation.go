@@ -50,11 +50,16 @@ type Observation struct {
 	// Tries is the claim under which we asked (0 = nobody asked: a notice). Its holder is the only caller of
 	// the platform and a lease outlives every call, so under a claim all earlier calls have ended.
 	Tries int64
+
+	// AcceptLate is policy, and for the caller to fill in: money for a closed payment pays it, because no newer payment of
+	// its order is open or paid.
+	AcceptLate bool
 }
 
 // RefundFact is what a platform says of one refund.
 type RefundFact struct {
-	RefundNo string
-	Amount   Fen
-	Status   RefundStatus
+	OutRefundNo string
+	Amount      Fen
+	Status      RefundStatus // RefundPending: a signed "does not exist"
+	At          time.Time    // when the money went back, zero when not told
 }

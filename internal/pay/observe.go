@@ -26,6 +26,12 @@ const (
 	IncidentSurplus     = "surplus_received"
 	IncidentLate        = "late_paid"
 	IncidentRefund      = "refund_not_ours"
+
+	IncidentRefundAmount   = "refund_amount_mismatch"
+	IncidentRefundWaits    = "refund_waits"
+	IncidentRefundFailed   = "refund_failed"
+	IncidentRefundAbnormal = "refund_abnormal"
+	IncidentRefundRevived  = "refund_succeeded_after_failing"
 )
 
 func (o Observation) decide(d *draft) Verdict {
@@ -37,7 +43,7 @@ func (o Observation) decide(d *draft) Verdict {
 		return d.quarantine(o, kind, "asked for "+want+", was told "+got)
 	}
 	if o.Refund != nil {
-		return d.refundSeen(a, *o.Refund)
+		return d.refundSeen(a, o)
 	}
 	switch o.State {
 	case Paid:
@@ -108,10 +114,13 @@ func (d *draft) paid(a *Attempt, o Observation) Verdict {
 	}
 	d.wake(a, time.Time{})
 	d.event(EventAttemptPaid, a.ID, "")
-	if d.p.Done() {
-		d.surplus(a)
-	} else {
+	switch {
+	case !d.p.Done():
 		d.settle(a)
+	case d.p.IsClosed() && o.AcceptLate:
+		d.settleLate(a)
+	default:
+		d.surplus(a)
 	}
 	if o.Refunded > 0 {
 		d.refunded(a, o.Refunded)
@@ -125,6 +134,17 @@ func (d *draft) settle(a *Attempt) {
 	d.wakeOthers(a)
 }
 
+// settleLate lets money for a closed payment pay it. The shop, which may have given the order up, is told by an event of
+// its own, and a person by an incident.
+func (d *draft) settleLate(a *Attempt) {
+	d.p.Status, d.p.PaidAt, d.p.PaidAttempt, d.p.Late = PaymentPaid, a.PaidAt, a.ID, true
+	d.event(EventLatePaid, a.ID, "")
+	d.incident = &Incident{
+		ID: d.newID("inc"), Account: a.Account, Digest: IncidentLate + ":" + a.ID, Kind: IncidentLate, PaymentID: d.p.ID,
+		AttemptID: a.ID, Detail: "paid after it was closed, and accepted: " + fen(a.Amount) + " under transaction " + a.TransactionID, At: d.now,
+	}
+}
+
 // surplus records money that came second or late: it is on its way back from the moment it is seen.
 func (d *draft) surplus(a *Attempt) {
 	event, kind, reason := EventSurplus, IncidentSurplus, "paid a second time"
@@ -133,58 +153,89 @@ func (d *draft) surplus(a *Attempt) {
 	}
 	a.Surplus = true
 	d.event(event, a.ID, "")
-	r := Refund{
-		ID: d.newID("rfd"), PaymentID: d.p.ID, AttemptID: a.ID, RefundNo: d.newID(""), Amount: a.Amount,
-		Status: RefundPending, Reason: reason, Automatic: true, CreatedAt: d.now,
-	}
-	d.addRefund(r, EventRefundCreated)
+	d.addRefund(Refund{
+		OutRefundNo: d.newID(""), AttemptID: a.ID, Account: a.Account, Amount: a.Amount, Status: RefundPending, Reason: reason,
+		Automatic: true, Due: Due{At: d.now},
+	}, EventRefundCreated)
 	d.incident = &Incident{
 		ID: d.newID("inc"), Account: a.Account, Digest: kind + ":" + a.ID, Kind: kind, PaymentID: d.p.ID,
 		AttemptID: a.ID, Detail: reason + ": " + fen(a.Amount) + " under transaction " + a.TransactionID, At: d.now,
 	}
 }
 
+// addRefund adds a refund that no shop asked for with the numbers that all of these share, or a shop's as it is.
 func (d *draft) addRefund(r Refund, t EventType) {
+	if r.RefundNo == "" {
+		r.ID, r.PaymentID, r.Shop, r.RefundNo, r.CreatedAt = d.newID("rfd"), d.p.ID, d.p.Shop, r.OutRefundNo, d.now
+	}
 	d.p.Refunds = append(d.p.Refunds, r)
 	d.refunds = append(d.refunds, RefundRow{Refund: r, New: true})
 	d.event(t, r.AttemptID, r.ID)
 }
 
+// refunded takes the sum that the platform says went back of a's money. What our own refunds do not explain was returned at
+// the platform's console.
 func (d *draft) refunded(a *Attempt, sum Fen) {
 	a.Refunded = min(sum, a.Amount)
 	d.touch(a)
 	d.event(EventAttemptRefunded, a.ID, "")
+	done, flying, _ := d.p.sums(a.ID)
+	if elsewhere := a.Refunded - done - flying; elsewhere > 0 {
+		d.external(a, RefundFact{
+			OutRefundNo: "console-" + a.OutTradeNo + "-" + strconv.FormatInt(int64(a.Refunded), 10), Amount: elsewhere, Status: RefundSucceeded,
+		})
+	}
 }
 
-// refundSeen takes what a platform says of one refund. One that we did not order was made at the platform's console:
-// it is recorded once, as external, and a person is told.
-func (d *draft) refundSeen(a *Attempt, f RefundFact) Verdict {
-	i := slices.IndexFunc(d.p.Refunds, func(r Refund) bool { return r.AttemptID == a.ID && r.RefundNo == f.RefundNo })
-	if i < 0 {
-		r := Refund{
-			ID: d.newID("rfd"), PaymentID: d.p.ID, AttemptID: a.ID, RefundNo: f.RefundNo, Amount: f.Amount,
-			Status: f.Status, Reason: "made at the platform", External: true, CreatedAt: d.now,
-		}
-		d.addRefund(r, EventRefundExternal)
-		d.incident = &Incident{
-			ID: d.newID("inc"), Account: a.Account, Digest: IncidentRefund + ":" + a.ID + ":" + f.RefundNo,
-			Kind: IncidentRefund, PaymentID: d.p.ID, AttemptID: a.ID, At: d.now,
-			Detail: "the platform tells of a refund " + f.RefundNo + " of " + fen(f.Amount) + " that we did not order",
-		}
+// refundSeen takes what a platform says of one refund.
+func (d *draft) refundSeen(a *Attempt, o Observation) Verdict {
+	f := *o.Refund
+	i := slices.IndexFunc(d.p.Refunds, func(r Refund) bool { return r.AttemptID == a.ID && r.OutRefundNo == f.OutRefundNo })
+	switch {
+	case f.Status == RefundPending: // not there
+		return Consistent
+	case i < 0:
+		d.external(a, f)
 		return Applied
 	}
 	r := &d.p.Refunds[i]
+	if r.Amount != f.Amount {
+		return d.quarantine(o, IncidentRefundAmount, "asked to refund "+fen(r.Amount)+" under "+r.OutRefundNo+", was told "+fen(f.Amount))
+	}
 	if !r.follows(f.Status) {
 		return Duplicate
 	}
-	r.Status = f.Status
-	d.refunds = append(d.refunds, RefundRow{Refund: *r})
-	d.event(EventRefundChanged, a.ID, r.ID)
+	if r.Status == RefundFailed {
+		d.aboutRefund(*r, IncidentRefundRevived, "the refund "+r.OutRefundNo+" of "+fen(r.Amount)+" had ended as "+r.Code+" and succeeded at the platform")
+	}
+	r.Code = ""
+	if f.Status == RefundSucceeded {
+		r.SucceededAt = f.At
+		if f.At.IsZero() {
+			r.SucceededAt = d.now
+		}
+	}
+	d.endRefund(r, f.Status)
 	return Applied
 }
 
+// external records a refund that we did not order: it was made at the platform's console. It lessens the rest, the shop is
+// told, and so is a person.
+func (d *draft) external(a *Attempt, f RefundFact) {
+	r := Refund{
+		OutRefundNo: f.OutRefundNo, AttemptID: a.ID, Account: a.Account, Amount: f.Amount, Status: f.Status,
+		Reason: "made at the platform", External: true, SucceededAt: f.At,
+	}
+	d.addRefund(r, EventRefundExternal)
+	d.incident = &Incident{
+		ID: d.newID("inc"), Account: a.Account, Digest: IncidentRefund + ":" + a.ID + ":" + f.OutRefundNo, Kind: IncidentRefund,
+		PaymentID: d.p.ID, AttemptID: a.ID, At: d.now,
+		Detail: "the platform tells of a refund " + f.OutRefundNo + " of " + fen(f.Amount) + " that we did not order",
+	}
+}
+
 // follows reports whether a refund may move to s: along pending → processing → an end, or abnormal → an end; never
-// out of succeeded or failed.
+// out of succeeded. One that was given up here and succeeded there has succeeded.
 func (r Refund) follows(s RefundStatus) bool {
 	switch r.Status {
 	case RefundPending:
@@ -193,7 +244,9 @@ func (r Refund) follows(s RefundStatus) bool {
 		return s != RefundPending && s != RefundProcessing
 	case RefundAbnormal:
 		return s == RefundSucceeded || s == RefundFailed
-	case RefundSucceeded, RefundFailed:
+	case RefundFailed:
+		return s == RefundSucceeded
+	case RefundSucceeded:
 	}
 	return false
 }

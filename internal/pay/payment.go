@@ -53,6 +53,7 @@ type Payment struct {
 	ClosedAt      time.Time
 	PaidAt        time.Time // the platform's time of the payment; written once
 	PaidAttempt   string    // id of the attempt that settled it; written once
+	Late          bool      // its money came after it was closed, and was accepted
 
 	// Seq is the number of the payment's newest event. A Change carries the events Seq+1…; their primary key
 	// (payment, seq) is the guard against two writers.
@@ -159,17 +160,23 @@ const (
 	RefundAbnormal   RefundStatus = "abnormal" // the payer's account cannot take it: a person must act
 )
 
-// Refund sends money of one attempt back.
+// Refund sends money of one attempt back. It is sent under one number for ever.
 type Refund struct {
-	ID        string // rfd_…
-	PaymentID string
-	AttemptID string
-	RefundNo  string // the shop's, or ours when automatic, or the console's when external; unique per payment
-	Amount    Fen
-	Status    RefundStatus
-	Reason    string
-	Automatic bool // second or late money on its way back
-	External  bool // made at the platform's own console
-	CreatedAt time.Time
-	Due       Due
+	ID          string // rfd_…
+	PaymentID   string
+	Shop        string
+	AttemptID   string
+	Account     string // the attempt's
+	RefundNo    string // the shop's, unique among its refunds; the same as OutRefundNo when automatic or external
+	OutRefundNo string // the number at the platform: ours, ≤ 32 of [0-9a-z], or the console's when external
+	Amount      Fen
+	Status      RefundStatus
+	Code        string // why it waits or has ended: RefundShort, …, or the platform's own code; "" = nothing to say
+	Reason      string // the shop's words
+	Automatic   bool   // second or late money on its way back
+	External    bool   // made at the platform's own console
+	CreatedAt   time.Time
+	SentAt      time.Time // when it was sent last; zero: never
+	SucceededAt time.Time // the platform's time, or ours when it tells none
+	Due         Due
 }
