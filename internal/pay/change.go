@@ -5,7 +5,7 @@ import "time"
 // EventType names what changed. Public strings: never edited, only added to (golden test).
 type EventType string
 
-// The events. ForShops says which are for shops; attempt.* and the rest are our own.
+// The events. Public says which are for shops; attempt.* and the rest are our own.
 const (
 	EventPaymentCreated  EventType = "payment.created"
 	EventPaymentClosing  EventType = "payment.closing"
@@ -48,8 +48,13 @@ type Event struct {
 	Pos       int64  // global order, given by the store; 0 in a Change
 }
 
-// ForShops reports whether shops see events of this type: webhooks and the list of events carry them.
+// ForShops reports whether webhooks carry events of this type: what a shop did itself it knows from the API's answer.
 func (t EventType) ForShops() bool {
+	return t.Public() && t != EventPaymentCreated && t != EventRefundCreated
+}
+
+// Public reports whether shops see events of this type: the list of events has them.
+func (t EventType) Public() bool {
 	switch t {
 	case EventPaymentCreated, EventPaymentPaid, EventPaymentClosed, EventSurplus, EventLatePaid,
 		EventRefundCreated, EventRefundSucceeded, EventRefundFailed, EventRefundAbnormal, EventRefundExternal:

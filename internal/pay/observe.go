@@ -226,6 +226,9 @@ func (d *draft) external(a *Attempt, f RefundFact) {
 		OutRefundNo: f.OutRefundNo, AttemptID: a.ID, Account: a.Account, Amount: f.Amount, Status: f.Status,
 		Reason: "made at the platform", External: true, SucceededAt: f.At,
 	}
+	if !r.Ended() {
+		r.Due.At = d.now.Add(refundAskFirst)
+	}
 	d.addRefund(r, EventRefundExternal)
 	d.incident = &Incident{
 		ID: d.newID("inc"), Account: a.Account, Digest: IncidentRefund + ":" + a.ID + ":" + f.OutRefundNo, Kind: IncidentRefund,

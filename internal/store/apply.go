@@ -13,7 +13,7 @@ import (
 const (
 	paymentColumns = "id, shop, order_no, amount, currency, subject, livemode, token, return_url, metadata, " +
 		"created_at, expires_at, " + paymentMutable
-	paymentMutable = "status, close_wanted_at, close_reason, closed_at, paid_at, paid_attempt, seq"
+	paymentMutable = "status, close_wanted_at, close_reason, closed_at, paid_at, paid_attempt, late, seq"
 
 	attemptColumns = "id, payment_id, out_trade_no, method, product, amount, currency, account, channel, app_id, " +
 		"merchant_id, variant, subject, notify_url, return_url, client_ip, expires_at, created_at, lazy, " +
@@ -21,9 +21,9 @@ const (
 	attemptMutable = "status, shape_kind, shape_text, shape_until, handed_out_at, close_wanted_at, closed_at, " +
 		"transaction_id, paid_at, refunded, surplus"
 
-	refundColumns = "id, payment_id, attempt_id, refund_no, amount, automatic, external, created_at, " +
-		refundMutable + ", " + dueColumns
-	refundMutable = "status, reason"
+	refundColumns = "id, payment_id, shop, attempt_id, account, refund_no, out_refund_no, amount, reason, automatic, external, " +
+		"created_at, " + refundMutable + ", " + dueColumns
+	refundMutable = "status, code, sent_at, succeeded_at"
 
 	dueColumns = "due_at, lease_until, tries, asked, failures"
 
@@ -35,15 +35,20 @@ const (
 type texts struct {
 	event       string // $1…$11
 	eventFenced string // the same, refused unless attempt $12 still has $13 tries
+	eventRefund string // the same, refused unless refund $12 still has $13 tries
 	endpoint    string // chooses the endpoint of the next delivery
 }
 
 func textsFor(d dialect) texts {
 	const head = "INSERT INTO events (" + eventColumns + ", for_shops, pos) VALUES ($1, "
 	tail := ", " + places(3, 9) + ", " + d.eventPos + ")"
+	fenced := func(table string) string {
+		return head + "(SELECT CAST($2 AS BIGINT) WHERE EXISTS (SELECT 1 FROM " + table + " WHERE id = $12 AND tries = $13))" + tail
+	}
 	return texts{
 		event:       head + "$2" + tail,
-		eventFenced: head + "(SELECT CAST($2 AS BIGINT) WHERE EXISTS (SELECT 1 FROM attempts WHERE id = $12 AND tries = $13))" + tail,
+		eventFenced: fenced("attempts"),
+		eventRefund: fenced("refunds"),
 		endpoint:    chooseEndpoint + d.forUpdate,
 	}
 }
@@ -63,7 +68,8 @@ const wakeAttempt = `UPDATE attempts SET due_at = $2, asked = asked + 1 WHERE id
 
 // Apply writes a Change in one transaction and returns once it is durable: ErrStale when another Change of the
 // payment came first or the fence's claim was lost, ErrOrderTaken for a create whose order has an open or paid
-// payment, ErrTransactionUsed for a transaction number that another attempt of the account holds. After each of
+// payment, ErrTransactionUsed for a transaction number that another attempt of the account holds, ErrRefundNoUsed for a
+// refund number that another payment of the shop holds. After each of
 // these, and after every other error of SQLite, nothing of it was written. A lost connection to PostgreSQL during
 // the commit leaves the outcome unknown: load and decide again. A Change without events writes its incident alone.
 func (db *DB) Apply(ctx context.Context, c pay.Change) error {
@@ -83,6 +89,8 @@ func (db *DB) Apply(ctx context.Context, c pay.Change) error {
 		return ErrOrderTaken
 	case refusedTransaction:
 		return ErrTransactionUsed
+	case refusedRefund:
+		return ErrRefundNoUsed
 	}
 	if err != nil {
 		return fmt.Errorf("store: applying a change: %w", err)
@@ -144,10 +152,13 @@ func (db *DB) eventStmt(e pay.Event, fence *pay.Fence, first bool) stmt {
 		e.PaymentID, e.Seq, e.ID, string(e.Type), e.AttemptID, e.RefundID, millis(e.At), bit(e.Livemode), e.Shop,
 		blob(e.Body), bit(e.Type.ForShops()),
 	}
-	if fence != nil && first {
-		return stmt{text: db.sql.eventFenced, args: append(args, fence.AttemptID, fence.Tries)}
+	switch {
+	case fence == nil || !first:
+		return stmt{text: db.sql.event, args: args}
+	case fence.RefundID != "":
+		return stmt{text: db.sql.eventRefund, args: append(args, fence.RefundID, fence.Tries)}
 	}
-	return stmt{text: db.sql.event, args: args}
+	return stmt{text: db.sql.eventFenced, args: append(args, fence.AttemptID, fence.Tries)}
 }
 
 func paymentArgs(p pay.Payment, seq int64) []any {
@@ -160,7 +171,7 @@ func paymentArgs(p pay.Payment, seq int64) []any {
 func paymentMutableArgs(p pay.Payment, seq int64) []any {
 	return []any{
 		string(p.Status), millis(p.CloseWantedAt), string(p.CloseReason), millis(p.ClosedAt), millis(p.PaidAt),
-		p.PaidAttempt, seq,
+		p.PaidAttempt, bit(p.Late), seq,
 	}
 }
 
@@ -188,13 +199,14 @@ func attemptStmts(row pay.AttemptRow) []stmt {
 
 func refundStmt(row pay.RefundRow) stmt {
 	r := row.Refund
+	mutable := []any{string(r.Status), r.Code, millis(r.SentAt), millis(r.SucceededAt)}
 	if !row.New {
-		return stmt{text: updateRefund, args: []any{r.ID, string(r.Status), r.Reason}, one: true}
+		return stmt{text: updateRefund, args: append([]any{r.ID}, mutable...), one: true}
 	}
-	args := []any{
-		r.ID, r.PaymentID, r.AttemptID, r.RefundNo, int64(r.Amount), bit(r.Automatic), bit(r.External),
-		millis(r.CreatedAt), string(r.Status), r.Reason,
-	}
+	args := append([]any{
+		r.ID, r.PaymentID, r.Shop, r.AttemptID, r.Account, r.RefundNo, r.OutRefundNo, int64(r.Amount), r.Reason,
+		bit(r.Automatic), bit(r.External), millis(r.CreatedAt),
+	}, mutable...)
 	return stmt{text: insertRefund, args: append(args, dueArgs(r.Due)...)}
 }
 

@@ -25,10 +25,8 @@ func TestApplyAndLoad(t *testing.T) {
 		}
 		w.clock.advance(time.Second)
 		paid := w.paid(got, 1, "tx-1")
-		refund := pay.Refund{
-			ID: w.id("rfd"), PaymentID: got.ID, AttemptID: got.Attempts[1].ID, RefundNo: "r1", Amount: 40,
-			Status: "pending", Reason: "tea was cold", Automatic: true, CreatedAt: w.clock.Now(), Due: pay.Due{At: w.clock.Now()},
-		}
+		refund := w.newRefund(paid.Payment, 1, "r1")
+		paid.Payment.Late = true
 		paid.Payment.Refunds = []pay.Refund{refund}
 		paid.Refunds = []pay.RefundRow{{Refund: refund, New: true}}
 		got = w.stored(paid)
@@ -49,11 +47,27 @@ func TestApplyAndLoad(t *testing.T) {
 				t.Errorf("by %s: %s", name, diff)
 			}
 		}
-		refund.Status, refund.Reason = "succeeded", "done"
+		for name, load := range map[string]func() (pay.Payment, error){
+			"refund":    func() (pay.Payment, error) { return w.PaymentByRefund(ctx, "shop", refund.ID) },
+			"refund no": func() (pay.Payment, error) { return w.PaymentByRefundNo(ctx, "shop", "r1") },
+		} {
+			if p, err := load(); err != nil || p.ID != want.ID {
+				t.Errorf("by %s: %v", name, err)
+			}
+		}
+		for name, load := range map[string]func() (pay.Payment, error){
+			"A95 refund of another shop":    func() (pay.Payment, error) { return w.PaymentByRefund(ctx, "other", refund.ID) },
+			"A95 refund no of another shop": func() (pay.Payment, error) { return w.PaymentByRefundNo(ctx, "other", "r1") },
+		} {
+			if _, err := load(); !errors.Is(err, ErrNotFound) {
+				t.Errorf("by %s: %v", name, err)
+			}
+		}
+		refund.Status, refund.Code, refund.SentAt, refund.SucceededAt = "succeeded", "x", w.clock.Now(), w.clock.Now()
 		c = pay.Change{Payment: got, Refunds: []pay.RefundRow{{Refund: refund}}}
 		w.addEvent(&c, pay.EventRefundChanged)
-		if got := w.stored(c).Refunds[0]; got.Status != "succeeded" || got.Reason != "done" || !got.Due.At.Equal(refund.Due.At) {
-			t.Errorf("refund: %+v", got)
+		if diff := cmp.Diff(refund, w.stored(c).Refunds[0]); diff != "" {
+			t.Errorf("refund: %s", diff)
 		}
 	})
 }
@@ -302,7 +316,8 @@ func TestI03WrittenOnce(t *testing.T) {
 	onEngines(t, func(t *testing.T, w *world) {
 		p := w.stored(w.newPayment("order"))
 		must(t, w.Apply(t.Context(), w.paid(p, 0, "tx")))
-		refund := pay.Refund{ID: "rfd_1", PaymentID: p.ID, AttemptID: p.Attempts[0].ID, RefundNo: "r", Amount: 1, Status: "pending", CreatedAt: start}
+		refund := w.newRefund(p, 0, "r")
+		refund.Status = "succeeded"
 		c := pay.Change{Payment: w.loaded(p.ID), Refunds: []pay.RefundRow{{Refund: refund, New: true}}}
 		w.addEvent(&c, pay.EventRefundCreated)
 		must(t, w.Apply(t.Context(), c))
@@ -327,6 +342,10 @@ func TestI03WrittenOnce(t *testing.T) {
 			`UPDATE refunds SET amount = 2`,
 			`UPDATE refunds SET refund_no = 'x'`,
 			`UPDATE refunds SET status = 'lost'`,
+			`UPDATE refunds SET status = 'failed'`,
+			`UPDATE refunds SET out_refund_no = 'x'`,
+			`UPDATE refunds SET account = 'x'`,
+			`UPDATE refunds SET external = 1`,
 		} {
 			if err := w.exec(forbidden); err == nil {
 				t.Errorf("allowed: %s", forbidden)
@@ -355,10 +374,9 @@ func TestTablesRefuse(t *testing.T) {
 			"an update of no attempt": func(c *pay.Change) { c.Attempts[0].New = false },
 			"a refund number used twice": func(c *pay.Change) {
 				for range 2 {
-					c.Refunds = append(c.Refunds, pay.RefundRow{New: true, Refund: pay.Refund{
-						ID: w.id("rfd"), PaymentID: c.Payment.ID,
-						AttemptID: c.Payment.Attempts[0].ID, RefundNo: "r", Amount: 1, Status: "pending", CreatedAt: start,
-					}})
+					r := w.newRefund(c.Payment, 0, w.id(""))
+					r.OutRefundNo = "o"
+					c.Refunds = append(c.Refunds, pay.RefundRow{New: true, Refund: r})
 				}
 			},
 		} {

@@ -3,14 +3,15 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
-// Claim is the right to call the platform for one attempt until its lease ends. Tries is the fence: it names this
-// claim in pay.Fence, and Release compares it.
+// Claim is the right to call the platform for one attempt, or for one refund, until its lease ends: one of the two ids is
+// set. Tries is the fence: it names this claim in pay.Fence, and Release compares it.
 type Claim struct {
-	PaymentID, AttemptID, Account string
-	Tries, Asked, Failures        int64
+	PaymentID, AttemptID, RefundID, Account string
+	Tries, Asked, Failures                  int64
 }
 
 const (
@@ -49,6 +50,17 @@ const (
 		FROM accounts c WHERE c.id IN (%s)`
 )
 
+// Refunds are claimed as attempts are: their table has the same columns for it.
+var (
+	refundBucket  = ofRefunds(takeBucket)
+	refundDue     = ofRefunds(claimDue)
+	refundNext    = ofRefunds(attemptDue)
+	refundRelease = ofRefunds(release)
+	refundAsk     = `UPDATE refunds SET due_at = $2, asked = asked + 1 WHERE id = $1 AND status IN ('pending', 'processing')`
+)
+
+func ofRefunds(text string) string { return strings.ReplaceAll(text, "attempts", "refunds") }
+
 // list is the IN list of some accounts: their places, from the given one, and the arguments.
 func list(from int, accounts []string) (string, []any) {
 	args := make([]any, len(accounts))
@@ -76,7 +88,7 @@ func (db *DB) ClaimAttempt(ctx context.Context, accounts []string, now time.Time
 		if err := run(take); err != nil || account == "" {
 			return err
 		}
-		s := c.stmt(claimWatched, now, lease, account)
+		s := c.stmt(&c.AttemptID, claimWatched, now, lease, account)
 		if err := run(s); err != nil || c.AttemptID != "" {
 			return err
 		}
@@ -86,32 +98,57 @@ func (db *DB) ClaimAttempt(ctx context.Context, accounts []string, now time.Time
 	return c.result(err)
 }
 
+// ClaimRefund takes one due refund of these accounts as ClaimAttempt takes an attempt, from the same rate buckets.
+func (db *DB) ClaimRefund(ctx context.Context, accounts []string, now time.Time, lease time.Duration) (Claim, bool, error) {
+	if len(accounts) == 0 {
+		return Claim{}, false, nil
+	}
+	in, names := list(4, accounts)
+	us := now.UnixMicro()
+	take := stmt{text: fmt.Sprintf(refundBucket, in), args: append([]any{millis(now), us, us + 1_000_000}, names...)}
+	var c Claim
+	err := db.tx(ctx, func(run run) error {
+		c = Claim{}
+		account := ""
+		take.row = func(scan scan) error { return scan(&account) }
+		if err := run(take); err != nil || account == "" {
+			return err
+		}
+		return run(c.stmt(&c.RefundID, refundDue, now, lease, account))
+	})
+	return c.result(err)
+}
+
 // ClaimThis takes one attempt for a request that calls the platform itself: a free lease is enough, due or not,
 // and it takes nothing from the rate bucket.
 func (db *DB) ClaimThis(ctx context.Context, attemptID string, now time.Time, lease time.Duration) (Claim, bool, error) {
 	var c Claim
-	err := db.write(ctx, c.stmt(claimThis, now, lease, attemptID))
+	err := db.write(ctx, c.stmt(&c.AttemptID, claimThis, now, lease, attemptID))
 	return c.result(err)
 }
 
-// stmt fills c from the row it claims, if any. what is $3.
-func (c *Claim) stmt(text string, now time.Time, lease time.Duration, what string) stmt {
+// stmt fills c from the row it claims, if any; id is where the row's id goes, what is $3.
+func (c *Claim) stmt(id *string, text string, now time.Time, lease time.Duration, what string) stmt {
 	return stmt{text: text, args: []any{millis(now), millis(now.Add(lease)), what}, row: func(scan scan) error {
-		return scan(&c.PaymentID, &c.AttemptID, &c.Account, &c.Tries, &c.Asked, &c.Failures)
+		return scan(&c.PaymentID, id, &c.Account, &c.Tries, &c.Asked, &c.Failures)
 	}}
 }
 
 func (c Claim) result(err error) (Claim, bool, error) {
 	if err != nil {
-		return Claim{}, false, fmt.Errorf("store: claiming an attempt: %w", err)
+		return Claim{}, false, fmt.Errorf("store: claiming a row: %w", err)
 	}
-	return c, c.AttemptID != "", nil
+	return c, c.AttemptID != "" || c.RefundID != "", nil
 }
 
 // Release gives a claim back. It writes due (zero: none) only if nobody asked for the row meanwhile, and counts
 // failures in a row. ErrStale: the lease had ended and another holder has the row; nothing was written.
 func (db *DB) Release(ctx context.Context, c Claim, due time.Time, failed bool) error {
-	return db.fenced(ctx, stmt{text: release, args: []any{c.AttemptID, c.Tries, c.Asked, millis(due), bit(failed)}})
+	text, id := release, c.AttemptID
+	if c.RefundID != "" {
+		text, id = refundRelease, c.RefundID
+	}
+	return db.fenced(ctx, stmt{text: text, args: []any{id, c.Tries, c.Asked, millis(due), bit(failed)}})
 }
 
 // fenced runs a write whose last statement hits no row when the claim was lost.
@@ -132,6 +169,11 @@ func (db *DB) AskAttempt(ctx context.Context, attemptID string, now time.Time) e
 	return db.write(ctx, stmt{text: ask, args: []any{attemptID, millis(now)}})
 }
 
+// AskRefund makes a refund that has not ended due now, whoever holds it; for an operator who will not wait.
+func (db *DB) AskRefund(ctx context.Context, refundID string, now time.Time) error {
+	return db.write(ctx, stmt{text: refundAsk, args: []any{refundID, millis(now)}})
+}
+
 // BackOff keeps all nodes from claiming the account's attempts until then; it never shortens an earlier one.
 func (db *DB) BackOff(ctx context.Context, account string, until time.Time) error {
 	return db.write(ctx, stmt{text: backOff, args: []any{account, millis(until)}})
@@ -140,12 +182,21 @@ func (db *DB) BackOff(ctx context.Context, account string, until time.Time) erro
 // NextAttemptDue returns when ClaimAttempt may next find something for these accounts, zero for never: per row the
 // later of its due time and its lease, and not before the account's rate and back-off allow it.
 func (db *DB) NextAttemptDue(ctx context.Context, accounts []string) (time.Time, error) {
+	return db.nextDue(ctx, attemptDue, accounts)
+}
+
+// NextRefundDue is the same for ClaimRefund.
+func (db *DB) NextRefundDue(ctx context.Context, accounts []string) (time.Time, error) {
+	return db.nextDue(ctx, refundNext, accounts)
+}
+
+func (db *DB) nextDue(ctx context.Context, text string, accounts []string) (time.Time, error) {
 	if len(accounts) == 0 {
 		return time.Time{}, nil
 	}
 	in, args := list(1, accounts)
 	var next time.Time
-	err := db.read(ctx, stmt{text: fmt.Sprintf(attemptDue, in), args: args, row: func(scan scan) error {
+	err := db.read(ctx, stmt{text: fmt.Sprintf(text, in), args: args, row: func(scan scan) error {
 		var backOff, free, held time.Time
 		var bucket int64
 		if err := scan((*stamp)(&backOff), &bucket, (*stamp)(&free), (*stamp)(&held)); err != nil {
@@ -159,7 +210,7 @@ func (db *DB) NextAttemptDue(ctx context.Context, accounts []string) (time.Time,
 		return nil
 	}})
 	if err != nil {
-		return time.Time{}, fmt.Errorf("store: looking for due attempts: %w", err)
+		return time.Time{}, fmt.Errorf("store: looking for due rows: %w", err)
 	}
 	return next, nil
 }

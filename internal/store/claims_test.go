@@ -48,7 +48,7 @@ func TestClaimLifeOfADueRow(t *testing.T) {
 			t.Error("claimed for no account")
 		}
 		c, ok := w.claim(w.DB, "other", "acc")
-		if !ok || c != (Claim{p.ID, p.Attempts[0].ID, "acc", 1, 0, 0}) {
+		if !ok || c != (Claim{PaymentID: p.ID, AttemptID: p.Attempts[0].ID, Account: "acc", Tries: 1}) {
 			t.Fatalf("%+v %v", c, ok)
 		}
 		if _, again := w.claim(w.node(), "acc"); again {

@@ -173,6 +173,15 @@ func (w *world) paid(p pay.Payment, i int, transaction string) pay.Change {
 	return c
 }
 
+// newRefund is a pending one of attempt i, due now.
+func (w *world) newRefund(p pay.Payment, i int, no string) pay.Refund {
+	return pay.Refund{
+		ID: w.id("rfd"), PaymentID: p.ID, Shop: p.Shop, AttemptID: p.Attempts[i].ID, Account: p.Attempts[i].Account, RefundNo: no,
+		OutRefundNo: w.id("out"), Amount: 40, Status: "pending", Reason: "tea was cold", CreatedAt: w.clock.Now(),
+		Due: pay.Due{At: w.clock.Now()},
+	}
+}
+
 // stored applies c and loads the payment again.
 func (w *world) stored(c pay.Change) pay.Payment {
 	w.t.Helper()

@@ -14,6 +14,7 @@ const (
 	refusedSeq         = "events_pkey"          // the guard of a Change, or the fence inside it
 	refusedOrder       = "payments_order"       // the guard of a create
 	refusedTransaction = "attempts_transaction" // one number on two attempts
+	refusedRefund      = "refunds_number"       // a shop's refund number on two payments
 )
 
 // sqliteRefusals are SQLite's words for them: it names columns, not indexes.
@@ -22,6 +23,7 @@ var sqliteRefusals = []struct{ words, name string }{
 	{"NOT NULL constraint failed: events.seq", refusedSeq},
 	{"UNIQUE constraint failed: payments.shop, payments.order_no", refusedOrder},
 	{"UNIQUE constraint failed: attempts.transaction_id, attempts.account", refusedTransaction},
+	{"UNIQUE constraint failed: refunds.shop, refunds.refund_no", refusedRefund},
 }
 
 // SQLSTATE codes (PostgreSQL manual, appendix A).

@@ -29,6 +29,9 @@ var (
 		ORDER BY CASE WHEN t.account = $1 THEN 0 ELSE 1 END, t.created_at LIMIT 1)` + orderAttempts
 	paymentByTransaction = selectPayment + `p.id = (SELECT t.payment_id FROM attempts t JOIN payments s ON s.id = t.payment_id
 		WHERE t.transaction_id = $2 AND s.shop = $1 ORDER BY t.created_at LIMIT 1)` + orderAttempts
+	paymentByRefund   = selectPayment + "p.id = (SELECT r.payment_id FROM refunds r WHERE r.id = $2 AND r.shop = $1)" + orderAttempts
+	paymentByRefundNo = selectPayment + `p.id = (SELECT r.payment_id FROM refunds r
+		WHERE r.shop = $1 AND r.refund_no = $2 AND r.external = 0)` + orderAttempts
 )
 
 // Payment loads a payment with its attempts and refunds, in order of creation, by its id.
@@ -55,6 +58,16 @@ func (db *DB) PaymentByOutTradeNo(ctx context.Context, account, outTradeNo strin
 // PaymentByTransaction loads a shop's payment by the platform's number of one of its attempts.
 func (db *DB) PaymentByTransaction(ctx context.Context, shop, transactionID string) (pay.Payment, error) {
 	return db.load(ctx, paymentByTransaction, shop, transactionID)
+}
+
+// PaymentByRefund loads a shop's payment by the id of one of its refunds.
+func (db *DB) PaymentByRefund(ctx context.Context, shop, refundID string) (pay.Payment, error) {
+	return db.load(ctx, paymentByRefund, shop, refundID)
+}
+
+// PaymentByRefundNo loads a shop's payment by the shop's number of one of its refunds.
+func (db *DB) PaymentByRefundNo(ctx context.Context, shop, refundNo string) (pay.Payment, error) {
+	return db.load(ctx, paymentByRefundNo, shop, refundNo)
 }
 
 func (db *DB) load(ctx context.Context, query string, args ...any) (pay.Payment, error) {
@@ -92,7 +105,7 @@ func paymentDest(p *pay.Payment, hasRefunds *flag) []any {
 		&p.ID, &p.Shop, &p.OrderNo, (*number)(&p.Amount), &p.Currency, &p.Subject, (*flag)(&p.Livemode), &p.Token,
 		&p.ReturnURL, &p.Metadata, (*stamp)(&p.CreatedAt), (*stamp)(&p.ExpiresAt), (*text)(&p.Status),
 		(*stamp)(&p.CloseWantedAt), (*text)(&p.CloseReason), (*stamp)(&p.ClosedAt), (*stamp)(&p.PaidAt),
-		&p.PaidAttempt, &p.Seq, (*stamp)(&p.WatchedUntil), hasRefunds,
+		&p.PaidAttempt, (*flag)(&p.Late), &p.Seq, (*stamp)(&p.WatchedUntil), hasRefunds,
 	}
 }
 
@@ -110,8 +123,9 @@ func attemptDest(a *pay.Attempt) []any {
 
 func refundDest(r *pay.Refund) []any {
 	return append([]any{
-		&r.ID, &r.PaymentID, &r.AttemptID, &r.RefundNo, (*number)(&r.Amount), (*flag)(&r.Automatic),
-		(*flag)(&r.External), (*stamp)(&r.CreatedAt), (*text)(&r.Status), &r.Reason,
+		&r.ID, &r.PaymentID, &r.Shop, &r.AttemptID, &r.Account, &r.RefundNo, &r.OutRefundNo, (*number)(&r.Amount), &r.Reason,
+		(*flag)(&r.Automatic), (*flag)(&r.External), (*stamp)(&r.CreatedAt),
+		(*text)(&r.Status), &r.Code, (*stamp)(&r.SentAt), (*stamp)(&r.SucceededAt),
 	}, dueDest(&r.Due)...)
 }
 

@@ -25,6 +25,7 @@ var (
 	ErrOrderTaken = errors.New("store: the order has an open or paid payment")
 	// ErrTransactionUsed: the account's transaction number belongs to another attempt. Nothing was written.
 	ErrTransactionUsed = errors.New("store: the transaction number belongs to another attempt")
+	ErrRefundNoUsed    = errors.New("store: the shop has this refund number on another payment")
 	// ErrClosed: the database was closed before the write was queued.
 	ErrClosed = errors.New("store: closed")
 )
