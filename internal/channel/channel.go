@@ -48,6 +48,22 @@ type Returner interface {
 	Return(rawQuery string) (outTradeNo string, err error)
 }
 
+// Refunder is the optional power of a channel to send money back. The holder of a refund's claim is the only caller.
+type Refunder interface {
+	// Refund asks the platform to return r.Amount of the paid attempt a under r.OutRefundNo. Calling again sends the
+	// identical request under the same number, which the platforms take for one refund. The Observation has Refund set:
+	// processing, or an end. Errors: Unknown (ask), Short (balance; nothing was returned), Unable (not asked: the account
+	// has no means), Declined (a signed, final no: nothing was returned), Limited, TooEarly (nothing was returned).
+	Refund(ctx context.Context, a pay.Attempt, r pay.Refund) (pay.Observation, error)
+
+	// QueryRefund asks what became of r. The Observation has Refund set; a signed "does not exist" has the status
+	// pending. Errors: Unknown, Limited.
+	QueryRefund(ctx context.Context, a pay.Attempt, r pay.Refund) (pay.Observation, error)
+
+	// CanRefund reports whether the account has what it takes, such as a client certificate.
+	CanRefund() bool
+}
+
 // Refresher is the optional power of a channel that fetches something from its platform now and then, such as the keys
 // that it verifies with.
 type Refresher interface {
@@ -88,6 +104,8 @@ const (
 	AlreadyClosed Kind = "already_closed" // the order is closed there
 	TooEarly      Kind = "too_early"      // not allowed yet
 	Limited       Kind = "limited"        // too many calls; see RetryAfter
+	Short         Kind = "short"          // the merchant's balance does not cover a refund
+	Unable        Kind = "unable"         // not asked: the account has no means for it
 	Foreign       Kind = "foreign"        // not a message for this account
 	Forged        Kind = "forged"         // verification or strict parsing failed
 )
@@ -208,6 +226,8 @@ type Info struct {
 	// account's id.
 	MerchantOptional bool
 	Products         []Product // first fitting one is used
+	// Refunds are the platform's rules about refunds of one order.
+	Refunds pay.RefundLimits
 }
 
 // Product is one way a platform takes payers.

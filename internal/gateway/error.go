@@ -26,6 +26,10 @@ const (
 	CodePaymentNotOpen    Code = "payment_not_open"     // 409: paid or closed already
 	CodeTooManyAttempts   Code = "too_many_attempts"    // 409: MaxAttempts reached
 	CodeMethodUnavailable Code = "method_unavailable"   // 400: no account offers it
+	CodePaymentNotPaid    Code = "payment_not_paid"     // 409: nothing to refund
+	CodeRefundConflict    Code = "refund_no_conflict"   // 409: that number is another refund's
+	CodeRefundTooMuch     Code = "refund_too_much"      // 409: more than what is left
+	CodeRefundLimit       Code = "refund_limit"         // 409: the platform allows no more, or not any more
 	CodeDeclined          Code = "declined"             // 409: the platform said a final no
 	CodePlatformBusy      Code = "platform_unreachable" // 503: the platform does not answer now
 	CodeBusy              Code = "busy"                 // 503: we are overloaded or the database is away

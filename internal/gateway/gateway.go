@@ -156,20 +156,28 @@ func (g *Gateway) decide(ctx context.Context, p pay.Payment, in pay.Input) (outc
 		if p, err = g.DB.Payment(ctx, p.ID); err != nil {
 			return outcome{}, err
 		}
-		if f := c.Fence; f != nil {
-			if a := p.AttemptByID(f.AttemptID); a == nil || a.Due.Tries != f.Tries {
-				return outcome{}, errLostClaim
-			}
+		if c.Fence != nil && !holds(p, *c.Fence) {
+			return outcome{}, errLostClaim
 		}
 	}
 	return outcome{}, &Error{Code: CodeBusy, Public: "too many changes at once; try again"}
+}
+
+// holds reports whether a fence's claim is still the newest of its row.
+func holds(p pay.Payment, f pay.Fence) bool {
+	if f.RefundID != "" {
+		r := p.RefundByID(f.RefundID)
+		return r != nil && r.Due.Tries == f.Tries
+	}
+	a := p.AttemptByID(f.AttemptID)
+	return a != nil && a.Due.Tries == f.Tries
 }
 
 func (g *Gateway) apply(ctx context.Context, c pay.Change) error {
 	var body view.Payment
 	for i := range c.Events {
 		e := &c.Events[i]
-		if !e.Type.ForShops() {
+		if !e.Type.Public() {
 			continue
 		}
 		if body.ID == "" {

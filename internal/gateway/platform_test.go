@@ -27,9 +27,11 @@ type platform struct {
 	lazy     bool
 	merchant string // "" = none is configured, and answers name none
 
-	mu     sync.Mutex
-	orders map[string]*order
-	calls  []string
+	mu      sync.Mutex
+	orders  map[string]*order
+	refunds map[string]*refund // by their number
+	balance pay.Fen            // that refunds are taken from; 0 = enough
+	calls   []string
 	// before runs at the start of a call, after at its end; an error of theirs is the answer. After an "after" error
 	// the effect stands: the answer was lost.
 	before, after func(op, no string) error
@@ -39,6 +41,64 @@ type order struct {
 	state pay.State
 	a     pay.Attempt
 	tx    string
+}
+
+type refund struct {
+	no     string // of its order
+	amount pay.Fen
+	status pay.RefundStatus
+}
+
+// CanRefund is false for a platform that knows no refunds.
+func (p *platform) CanRefund() bool { return p.refunds != nil }
+
+// Refund returns money once for each number, and never more than was paid.
+func (p *platform) Refund(_ context.Context, a pay.Attempt, r pay.Refund) (out pay.Observation, err error) {
+	var refusal error
+	err = p.do("refund", r.OutRefundNo, func() {
+		var sum pay.Fen
+		for _, other := range p.refunds {
+			if other.no == a.OutTradeNo {
+				sum += other.amount
+			}
+		}
+		switch known := p.refunds[r.OutRefundNo]; {
+		case known != nil && known.amount != r.Amount:
+			refusal = fail(channel.Declined)
+		case known != nil:
+		case sum+r.Amount > p.orders[a.OutTradeNo].a.Amount:
+			refusal = fail(channel.Declined)
+		case p.balance > 0 && p.balance < r.Amount:
+			refusal = fail(channel.Short)
+		default:
+			p.refunds[r.OutRefundNo] = &refund{no: a.OutTradeNo, amount: r.Amount, status: pay.RefundProcessing}
+		}
+		out = p.saidRefund(a, r)
+	})
+	if err == nil {
+		err = refusal
+	}
+	return out, err
+}
+
+// QueryRefund tells it; asking is what ends a refund that was accepted, as a bank does meanwhile.
+func (p *platform) QueryRefund(_ context.Context, a pay.Attempt, r pay.Refund) (out pay.Observation, err error) {
+	err = p.do("query_refund", r.OutRefundNo, func() {
+		if known := p.refunds[r.OutRefundNo]; known != nil && known.status == pay.RefundProcessing {
+			known.status = pay.RefundSucceeded
+		}
+		out = p.saidRefund(a, r)
+	})
+	return out, err
+}
+
+func (p *platform) saidRefund(a pay.Attempt, r pay.Refund) pay.Observation {
+	out := p.said(a, p.orders[a.OutTradeNo])
+	out.Refund = &pay.RefundFact{OutRefundNo: r.OutRefundNo, Amount: r.Amount, Status: pay.RefundPending}
+	if known := p.refunds[r.OutRefundNo]; known != nil {
+		out.Refund.Amount, out.Refund.Status = known.amount, known.status
+	}
+	return out
 }
 
 // note is the wire form of a notice: Sig "good" stands for a signature that holds.
@@ -216,7 +276,7 @@ func newWorld(t *testing.T, edit ...func(accounts []gateway.Account) []gateway.A
 	t.Cleanup(func() { _ = db.Close() })
 	w.db = db
 	w.path = path
-	w.qr = &platform{method: "scan", merchant: "mch", orders: map[string]*order{}}
+	w.qr = &platform{method: "scan", merchant: "mch", orders: map[string]*order{}, refunds: map[string]*refund{}}
 	w.link = &platform{method: "visit", lazy: true, merchant: "mch", orders: map[string]*order{}}
 	accounts := []gateway.Account{
 		w.account(w.qr, channel.Product{Name: "code", Shape: pay.ShapeQR, Phone: true, Desktop: true, Lifetime: 2 * time.Hour}),
@@ -245,7 +305,10 @@ func newWorld(t *testing.T, edit ...func(accounts []gateway.Account) []gateway.A
 func (w *world) account(p *platform, products ...channel.Product) gateway.Account {
 	return gateway.Account{
 		Account: channel.Account{ID: p.method + "-1", AppID: "app", MerchantID: "mch"}, Channel: p,
-		Info: channel.Info{Channel: p.method, Method: p.method, NotifyPath: "/payment/" + p.method + "/notify", Products: products},
+		Info: channel.Info{
+			Channel: p.method, Method: p.method, NotifyPath: "/payment/" + p.method + "/notify", Products: products,
+			Refunds: pay.RefundLimits{Most: 50, Gap: time.Minute, Window: 365 * 24 * time.Hour},
+		},
 	}
 }
 
@@ -257,7 +320,7 @@ func (w *world) advance(d time.Duration) {
 	w.now.Add(d.Milliseconds())
 	for range 1000 {
 		due := false
-		for _, step := range []func(context.Context) (time.Time, error){w.g.StepExpiry, w.g.StepAttempt} {
+		for _, step := range []func(context.Context) (time.Time, error){w.g.StepExpiry, w.g.StepAttempt, w.g.StepRefund} {
 			next, err := step(w.t.Context())
 			w.must(err)
 			due = due || (!next.IsZero() && !next.After(w.clock()))

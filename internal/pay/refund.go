@@ -129,6 +129,11 @@ func (r Refund) Ended() bool {
 	return r.Status == RefundSucceeded || r.Status == RefundFailed || r.Status == RefundAbnormal
 }
 
+// Patient reports whether r is still sent and followed without a person.
+func (r Refund) Patient(now time.Time) bool {
+	return r.Ended() || now.Before(r.CreatedAt.Add(RefundPatience))
+}
+
 // CanCancel reports whether an operator may still take a refund back: it was never sent, or every sending of it was
 // refused for want of balance or means.
 func (r Refund) CanCancel() bool {
@@ -136,7 +141,7 @@ func (r Refund) CanCancel() bool {
 }
 
 func (r Refund) refusedSoFar() bool {
-	return r.Status == RefundProcessing && (r.Code == RefundShort || r.Code == RefundUnable)
+	return !r.Ended() && (r.Code == RefundShort || r.Code == RefundUnable)
 }
 
 // RefundAct is what a due refund wants from its platform.
@@ -286,7 +291,7 @@ type GiveUp struct{ RefundID string }
 
 func (c GiveUp) decide(d *draft) Verdict {
 	r := d.p.RefundByID(c.RefundID)
-	if r == nil || r.Ended() || d.now.Before(r.CreatedAt.Add(RefundPatience)) {
+	if r == nil || r.Patient(d.now) {
 		return Consistent
 	}
 	if r.Code == "" {

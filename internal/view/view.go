@@ -26,7 +26,11 @@ type Payment struct {
 	ExpiresAt  string          `json:"expires_at" format:"date-time"`
 	PaidAt     string          `json:"paid_at,omitempty" format:"date-time"`
 	ClosedAt   string          `json:"closed_at,omitempty" format:"date-time"`
+	Late       bool            `json:"late" doc:"its money came after it was closed, and was accepted"`
+	Refunded   int64           `json:"refunded" doc:"fen that went back of the money that paid it"`
+	Refundable int64           `json:"refundable" doc:"fen that may still be refunded"`
 	Attempts   []Attempt       `json:"attempts"`
+	Refunds    []Refund        `json:"refunds"`
 	Action     *Action         `json:"action" doc:"what to do with the payer now; null when no method was chosen or nothing can be paid"`
 }
 
@@ -41,6 +45,24 @@ type Attempt struct {
 	Surplus       bool   `json:"surplus" doc:"its money came second or late and goes back"`
 	CreatedAt     string `json:"created_at" format:"date-time"`
 	PaidAt        string `json:"paid_at,omitempty" format:"date-time"`
+}
+
+// Refund sends money of one attempt back.
+type Refund struct {
+	ID          string `json:"id" doc:"rfd_…"`
+	Object      string `json:"object" enum:"refund"`
+	PaymentID   string `json:"payment_id"`
+	AttemptID   string `json:"attempt_id" doc:"whose money goes back"`
+	RefundNo    string `json:"refund_no" doc:"the shop's number; ours or the console's when automatic or external"`
+	OutRefundNo string `json:"out_refund_no" doc:"the number at the platform"`
+	Amount      int64  `json:"amount" doc:"fen"`
+	Status      string `json:"status" enum:"pending,processing,succeeded,failed,abnormal"`
+	Code        string `json:"code,omitempty" doc:"why it waits or has ended: balance_short, cannot_refund, cancelled, no_end_in_time, or the platform's own code"`
+	Reason      string `json:"reason,omitempty"`
+	Automatic   bool   `json:"automatic" doc:"second or late money on its way back"`
+	External    bool   `json:"external" doc:"made at the platform's own console"`
+	CreatedAt   string `json:"created_at" format:"date-time"`
+	SucceededAt string `json:"succeeded_at,omitempty" format:"date-time"`
 }
 
 // Action is what a shop that shows its own page does with the payer; one of the four types.
@@ -60,6 +82,7 @@ type Event struct {
 	Livemode  bool    `json:"livemode"`
 	Sequence  int64   `json:"sequence" doc:"of this payment; grows, with gaps: order of arrival is not promised"`
 	Data      Payment `json:"data"`
+	Refund    *Refund `json:"refund,omitempty" doc:"with refund.*: the one that it is about"`
 }
 
 // Time writes t as shops read it, "" for the zero time.
@@ -77,7 +100,11 @@ func Of(p pay.Payment, cashierURL string, action *Action) Payment {
 		Amount: int64(p.Amount), Currency: p.Currency, Subject: p.Subject, Livemode: p.Livemode,
 		CashierURL: cashierURL, ReturnURL: p.ReturnURL, Metadata: json.RawMessage(p.Metadata),
 		CreatedAt: Time(p.CreatedAt), ExpiresAt: Time(p.ExpiresAt), PaidAt: Time(p.PaidAt), ClosedAt: Time(p.ClosedAt),
-		Attempts: make([]Attempt, len(p.Attempts)), Action: action,
+		Late: p.Late, Refunded: int64(p.Refunded()), Refundable: int64(p.Refundable()),
+		Attempts: make([]Attempt, len(p.Attempts)), Refunds: make([]Refund, len(p.Refunds)), Action: action,
+	}
+	for i, r := range p.Refunds {
+		v.Refunds[i] = OfRefund(r)
 	}
 	for i, a := range p.Attempts {
 		v.Attempts[i] = Attempt{
@@ -88,9 +115,22 @@ func Of(p pay.Payment, cashierURL string, action *Action) Payment {
 	return v
 }
 
+// OfRefund renders r.
+func OfRefund(r pay.Refund) Refund {
+	return Refund{
+		ID: r.ID, Object: "refund", PaymentID: r.PaymentID, AttemptID: r.AttemptID, RefundNo: r.RefundNo, OutRefundNo: r.OutRefundNo,
+		Amount: int64(r.Amount), Status: string(r.Status), Code: r.Code, Reason: r.Reason, Automatic: r.Automatic, External: r.External,
+		CreatedAt: Time(r.CreatedAt), SucceededAt: Time(r.SucceededAt),
+	}
+}
+
 // EventBody is the JSON that webhooks carry for e, byte for byte.
 func EventBody(e pay.Event, p Payment) ([]byte, error) {
-	return json.Marshal(Event{
-		ID: e.ID, Type: string(e.Type), Timestamp: Time(e.At), Livemode: e.Livemode, Sequence: e.Seq, Data: p,
-	})
+	v := Event{ID: e.ID, Type: string(e.Type), Timestamp: Time(e.At), Livemode: e.Livemode, Sequence: e.Seq, Data: p}
+	for i := range p.Refunds {
+		if p.Refunds[i].ID == e.RefundID {
+			v.Refund = &p.Refunds[i]
+		}
+	}
+	return json.Marshal(v)
 }

@@ -99,7 +99,7 @@ func (c *client) refund(r resource) (pay.Observation, error) {
 	obs := c.known(pay.FromNotice, pay.Attempt{OutTradeNo: t.OutTradeNo}, pay.Unknown)
 	obs.MerchantID, obs.TransactionID = t.MerchantID, t.TransactionID
 	if status, ok := refundStates[t.Status]; ok {
-		obs.Refund = &pay.RefundFact{RefundNo: t.RefundNo, Amount: t.Amount.Refund, Status: status}
+		obs.Refund = &pay.RefundFact{OutRefundNo: t.RefundNo, Amount: t.Amount.Refund, Status: status}
 	}
 	return obs, nil
 }

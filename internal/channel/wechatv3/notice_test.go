@@ -97,7 +97,7 @@ func TestA15NoticeOfARefund(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.State == pay.Paid || got.Refund == nil || *got.Refund != (pay.RefundFact{RefundNo: "r1", Amount: 30, Status: pay.RefundSucceeded}) {
+	if got.State == pay.Paid || got.Refund == nil || *got.Refund != (pay.RefundFact{OutRefundNo: "r1", Amount: 30, Status: pay.RefundSucceeded}) {
 		t.Fatalf("%+v %+v", got, got.Refund)
 	}
 	for name, in := range map[string]channel.Inbound{

@@ -1,0 +1,332 @@
+package gateway_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"piaohao/internal/channel"
+	"piaohao/internal/gateway"
+	"piaohao/internal/pay"
+	"piaohao/internal/view"
+)
+
+// paid is a payment of 128 yuan whose money came.
+func (w *world) paid(order string) pay.Payment {
+	w.t.Helper()
+	p := w.create(order, "scan")
+	a := p.Attempts[0]
+	w.qr.pay(a.OutTradeNo, "tx-"+order)
+	if r := w.notice(w.qr, a, "tx-"+order, nil); r.Body != "success" {
+		w.t.Fatalf("%+v", r)
+	}
+	return w.load(p.ID)
+}
+
+func (w *world) refund(p pay.Payment, no string, amount pay.Fen) (view.Refund, error) {
+	v, _, err := w.g.Refund(w.t.Context(), p.Shop, p.ID, gateway.RefundInput{RefundNo: no, Amount: amount, Reason: "cold"})
+	return v, err
+}
+
+// sends counts how often a refund was sent under a number.
+func (w *world) sends(no string) (n int) {
+	for _, call := range w.qr.called() {
+		if call == "refund "+no {
+			n++
+		}
+	}
+	return n
+}
+
+func codeOf(err error) gateway.Code {
+	var e *gateway.Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+func TestRefund(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.paid("o")
+	v, err := w.refund(p, "r1", 2800)
+	w.must(err)
+	if v.Status != "pending" || v.RefundNo != "r1" || v.OutRefundNo == "" || len(w.qr.refunds) != 0 {
+		t.Fatalf("%+v: the row is first", v)
+	}
+	w.advance(0)
+	if r := w.load(p.ID).Refunds[0]; r.Status != pay.RefundProcessing || w.sends(v.OutRefundNo) != 1 {
+		t.Fatalf("%+v %q", r, w.qr.called())
+	}
+	w.advance(10 * time.Second)
+	got, err := w.g.RefundByNo(t.Context(), "shop", "r1")
+	w.must(err)
+	if byID, err := w.g.RefundByID(t.Context(), "shop", v.ID); err != nil || byID != got {
+		t.Errorf("by id %+v %v", byID, err)
+	}
+	pv, err := w.g.Payment(t.Context(), "shop", p.ID)
+	w.must(err)
+	if got.Status != "succeeded" || got.SucceededAt == "" || pv.Refunded != 2800 || pv.Refundable != 10000 || pv.Status != "paid" {
+		t.Fatalf("%+v, payment refunded %d refundable %d", got, pv.Refunded, pv.Refundable)
+	}
+	if e := w.events(p); e[pay.EventRefundCreated] != 1 || e[pay.EventRefundSucceeded] != 1 {
+		t.Errorf("events %v", e)
+	}
+	w.advance(100 * 24 * time.Hour)
+	if w.sends(v.OutRefundNo) != 1 {
+		t.Errorf("sent again after its end: %q", w.qr.called())
+	}
+}
+
+func TestRefundIsIdempotentByItsNumber(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p, other := w.paid("o"), w.paid("other")
+	first, err := w.refund(p, "r1", 100)
+	w.must(err)
+	again, created, err := w.g.Refund(t.Context(), "shop", p.ID, gateway.RefundInput{RefundNo: "r1", Amount: 100})
+	if err != nil || created || again.ID != first.ID {
+		t.Errorf("%+v %v %v", again, created, err)
+	}
+	open := w.create("open", "scan")
+	for _, row := range []struct {
+		name string
+		p    pay.Payment
+		no   string
+		fen  pay.Fen
+		code gateway.Code
+	}{
+		{"another amount", p, "r1", 101, gateway.CodeRefundConflict},
+		{"the number on another payment", other, "r1", 100, gateway.CodeRefundConflict},
+		{"A69 more than is left", p, "r2", 12701, gateway.CodeRefundTooMuch},
+		{"not paid", open, "r3", 100, gateway.CodePaymentNotPaid},
+	} {
+		if _, err := w.refund(row.p, row.no, row.fen); codeOf(err) != row.code {
+			t.Errorf("%s: %v", row.name, err)
+		}
+	}
+	p.Shop = "other"
+	if _, err := w.refund(p, "r4", 1); codeOf(err) != gateway.CodeNotFound {
+		t.Errorf("A95 another shop's payment: %v", err)
+	}
+	if _, err := w.g.RefundByID(t.Context(), "other", first.ID); codeOf(err) != gateway.CodeNotFound {
+		t.Errorf("A95 another shop's refund: %v", err)
+	}
+	if _, err := w.g.RefundByNo(t.Context(), "other", "r1"); codeOf(err) != gateway.CodeNotFound {
+		t.Errorf("A95 another shop's refund by number: %v", err)
+	}
+}
+
+// A69: many refunds at once take exactly the money that there is.
+func TestA69FiftyRefundsAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.paid("o")
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	taken := 0
+	for i := range 50 {
+		group.Go(func() {
+			for {
+				_, err := w.refund(p, fmt.Sprint("r", i), 1000)
+				if codeOf(err) == gateway.CodeBusy {
+					continue
+				}
+				if err != nil && codeOf(err) != gateway.CodeRefundTooMuch {
+					t.Error(err)
+				}
+				if err == nil {
+					mu.Lock()
+					taken++
+					mu.Unlock()
+				}
+				return
+			}
+		})
+	}
+	group.Wait()
+	if taken != 12 || w.load(p.ID).Refundable() != 800 {
+		t.Errorf("%d refunds of 1000 fen taken from 12800, %d left", taken, w.load(p.ID).Refundable())
+	}
+}
+
+// A70, A74: the answer to a refund is lost, before or after its effect. It is asked about and, when it is not there, sent
+// again under its one number.
+func TestA70LostAnswer(t *testing.T) {
+	t.Parallel()
+	for name, script := range map[string]func(w *world, lose func(op, no string) error){
+		"A70 before the effect": func(w *world, lose func(op, no string) error) { w.qr.script(lose, nil) },
+		"A74 after the effect":  func(w *world, lose func(op, no string) error) { w.qr.script(nil, lose) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			p := w.paid("o")
+			v, err := w.refund(p, "r1", 12800)
+			w.must(err)
+			script(w, func(op, _ string) error {
+				if op == "refund" {
+					return fail(channel.Unknown)
+				}
+				return nil
+			})
+			w.advance(0)
+			w.qr.script(nil, nil)
+			for range 20 {
+				w.advance(time.Minute)
+			}
+			r := w.load(p.ID).Refunds[0]
+			if r.Status != pay.RefundSucceeded || len(w.qr.refunds) != 1 || w.qr.refunds[v.OutRefundNo] == nil {
+				t.Fatalf("%+v, the platform has %v, called %q", r, w.qr.refunds, w.qr.called())
+			}
+			queried := slices.Index(w.qr.called(), "query_refund "+v.OutRefundNo)
+			if want := map[string]int{"A70 before the effect": 2, "A74 after the effect": 1}[name]; queried < 0 || w.sends(v.OutRefundNo) != want {
+				t.Errorf("called %q", w.qr.called())
+			}
+		})
+	}
+}
+
+// A72: refunds of one order keep the platform's distance, and all of them are sent.
+func TestA72RefundsKeepTheirDistance(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.paid("o")
+	for i := range 3 {
+		_, err := w.refund(p, fmt.Sprint("r", i), 100)
+		w.must(err)
+	}
+	for minute := range 3 {
+		w.advance(map[bool]time.Duration{true: 0, false: time.Minute}[minute == 0])
+		if n := len(w.qr.refunds); n != minute+1 {
+			t.Fatalf("after %d min %d refunds: %q", minute, n, w.qr.called())
+		}
+		w.advance(time.Second)
+		if n := len(w.qr.refunds); n != minute+1 {
+			t.Fatalf("a second later %d refunds", n)
+		}
+	}
+}
+
+func TestRefundWaitsForBalance(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.paid("o")
+	w.qr.balance = 50
+	v, err := w.refund(p, "r1", 100)
+	w.must(err)
+	w.advance(0)
+	got, err := w.g.RefundByID(t.Context(), "shop", v.ID)
+	w.must(err)
+	if got.Status != "processing" || got.Code != pay.RefundShort || w.incidents()[pay.IncidentRefundWaits] != 1 {
+		t.Fatalf("%+v %v", got, w.incidents())
+	}
+	w.advance(10 * time.Minute)
+	if w.sends(v.OutRefundNo) != 2 || w.incidents()[pay.IncidentRefundWaits] != 1 {
+		t.Fatalf("called %q, incidents %v", w.qr.called(), w.incidents())
+	}
+	w.qr.balance = 0
+	w.advance(time.Hour)
+	w.advance(time.Minute)
+	if r := w.load(p.ID).Refunds[0]; r.Status != pay.RefundSucceeded || r.Code != "" {
+		t.Fatalf("%+v %q", r, w.qr.called())
+	}
+}
+
+func TestRefundThatNoBalanceCovers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.paid("o")
+	w.qr.balance = 50
+	_, err := w.refund(p, "r1", 100)
+	w.must(err)
+	for range 40 {
+		w.advance(24 * time.Hour)
+	}
+	r := w.load(p.ID).Refunds[0]
+	if r.Status != pay.RefundAbnormal || r.Code != pay.RefundShort || w.incidents()[pay.IncidentRefundAbnormal] != 1 {
+		t.Fatalf("%+v %v", r, w.incidents())
+	}
+	if n := w.sends(r.OutRefundNo); n < 28 || n > 34 {
+		t.Errorf("sent %d times in 30 days", n)
+	}
+}
+
+func TestRefundDeclined(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.paid("o")
+	v, err := w.refund(p, "r1", 100)
+	w.must(err)
+	w.qr.script(func(op, _ string) error {
+		if op == "refund" {
+			return fail(channel.Declined)
+		}
+		return nil
+	}, nil)
+	w.advance(0)
+	got, err := w.g.RefundByID(t.Context(), "shop", v.ID)
+	if err != nil || got.Status != "failed" || got.Code != "SCRIPTED" || w.load(p.ID).Refundable() != 12800 {
+		t.Fatalf("%+v %v", got, err)
+	}
+	if e := w.events(p); e[pay.EventRefundFailed] != 1 {
+		t.Errorf("events %v", e)
+	}
+}
+
+// A28: two attempts of one payment are paid, and the second money goes back by itself.
+func TestA28SurplusGoesBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.create("o", "visit")
+	first, err := w.g.Create(t.Context(), gateway.CreateInput{Shop: "shop", OrderNo: "o", Amount: 12800, Subject: "书", Method: "scan"})
+	w.must(err)
+	p = w.load(first.View.ID)
+	i := slices.IndexFunc(p.Attempts, func(a pay.Attempt) bool { return a.Method == "scan" })
+	if i < 0 {
+		t.Fatalf("%+v", p.Attempts)
+	}
+	scan := p.Attempts[i]
+	// The payment is closed here and there, and the money comes all the same.
+	_, err = w.g.ClosePayment(t.Context(), "shop", p.ID)
+	w.must(err)
+	w.advance(time.Hour)
+	w.qr.pay(scan.OutTradeNo, "tx")
+	if r := w.notice(w.qr, scan, "tx", nil); r.Body != "success" {
+		t.Fatal(r)
+	}
+	w.advance(0)
+	w.advance(time.Minute)
+	p = w.load(p.ID)
+	if len(p.Refunds) != 1 || p.Refunds[0].Status != pay.RefundSucceeded || !p.Refunds[0].Automatic || w.incidents()[pay.IncidentLate] != 1 {
+		t.Fatalf("A67 %+v %v", p.Refunds, w.incidents())
+	}
+	if !strings.HasPrefix(w.qr.called()[len(w.qr.called())-1], "query_refund") {
+		t.Errorf("called %q", w.qr.called())
+	}
+}
+
+func TestAccountThatCannotRefund(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.qr.refunds = nil
+	p := w.paid("o")
+	v, err := w.refund(p, "r1", 100)
+	w.must(err)
+	w.advance(0)
+	got, err := w.g.RefundByID(t.Context(), "shop", v.ID)
+	if err != nil || got.Status == "succeeded" || got.Code != pay.RefundUnable || w.incidents()[pay.IncidentRefundWaits] != 1 {
+		t.Fatalf("%+v %v %v", got, err, w.incidents())
+	}
+	w.qr.refunds = map[string]*refund{}
+	w.advance(15 * time.Minute)
+	w.advance(15 * time.Minute)
+	if r := w.load(p.ID).Refunds[0]; r.Status != pay.RefundSucceeded {
+		t.Fatalf("once it can: %+v %q", r, w.qr.called())
+	}
+}
