@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -75,6 +76,10 @@ const (
 	CodeOrderConflict     = "order_no_conflict"    // the order has a payment of another amount: close that first
 	CodePaymentClosing    = "payment_closing"      // it is expiring: wait RetryAfter, then create anew
 	CodePaymentNotOpen    = "payment_not_open"     // already paid, so it cannot be closed
+	CodePaymentNotPaid    = "payment_not_paid"     // nothing to refund: close it instead
+	CodeRefundConflict    = "refund_no_conflict"   // that number is another refund's: use a new one
+	CodeRefundTooMuch     = "refund_too_much"      // more than the payment's Refundable
+	CodeRefundLimit       = "refund_limit"         // the platform allows no more, or not any more
 	CodeMethodUnavailable = "method_unavailable"   // this gateway does not offer that method
 	CodePlatformBusy      = "platform_unreachable" // repeat the call
 	CodeBusy              = "busy"                 // repeat the call
@@ -92,29 +97,56 @@ func (c *Client) CreatePayment(ctx context.Context, in PaymentParams) (Payment, 
 	if err != nil {
 		return Payment{}, fmt.Errorf("client: %w", err)
 	}
-	return c.call(ctx, http.MethodPost, "/v1/payments", body)
+	return call[Payment](ctx, c, "payment", http.MethodPost, "/v1/payments", body)
 }
 
 // GetPayment returns the payment of that id (pay_…).
 func (c *Client) GetPayment(ctx context.Context, id string) (Payment, error) {
-	return c.call(ctx, http.MethodGet, "/v1/payments/"+url.PathEscape(id), nil)
+	return call[Payment](ctx, c, "payment", http.MethodGet, "/v1/payments/"+url.PathEscape(id), nil)
 }
 
 // FindPayment returns the payment of an order: the open or paid one, else the newest.
 func (c *Client) FindPayment(ctx context.Context, orderNo string) (Payment, error) {
-	return c.call(ctx, http.MethodGet, "/v1/payments?order_no="+url.QueryEscape(orderNo), nil)
+	return call[Payment](ctx, c, "payment", http.MethodGet, "/v1/payments?order_no="+url.QueryEscape(orderNo), nil)
 }
 
 // ClosePayment cancels a payment. It is closed at the platforms first: when that is not finished yet, the answer has
 // Closing set, and a webhook follows. Closing twice is fine; a paid payment is CodePaymentNotOpen.
 func (c *Client) ClosePayment(ctx context.Context, id string) (Payment, error) {
-	return c.call(ctx, http.MethodPost, "/v1/payments/"+url.PathEscape(id)+"/close", nil)
+	return call[Payment](ctx, c, "payment", http.MethodPost, "/v1/payments/"+url.PathEscape(id)+"/close", nil)
 }
 
-func (c *Client) call(ctx context.Context, method, path string, body []byte) (Payment, error) {
+// CreateRefund sends money of a payment back, all of it or a part. It answers at once, mostly pending; an event tells the
+// end. Repeating it with the same refund number and amount answers the same refund, so after a timeout send it again.
+func (c *Client) CreateRefund(ctx context.Context, paymentID string, in RefundParams) (Refund, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return Refund{}, fmt.Errorf("client: %w", err)
+	}
+	return call[Refund](ctx, c, "refund", http.MethodPost, "/v1/payments/"+url.PathEscape(paymentID)+"/refunds", body)
+}
+
+// GetRefund returns the refund of that id (rfd_…).
+func (c *Client) GetRefund(ctx context.Context, id string) (Refund, error) {
+	return call[Refund](ctx, c, "refund", http.MethodGet, "/v1/refunds/"+url.PathEscape(id), nil)
+}
+
+// FindRefund returns the refund of the shop's number.
+func (c *Client) FindRefund(ctx context.Context, refundNo string) (Refund, error) {
+	return call[Refund](ctx, c, "refund", http.MethodGet, "/v1/refunds?refund_no="+url.QueryEscape(refundNo), nil)
+}
+
+// Events returns up to 100 events behind a place in the order of all events, oldest first; 0 is the beginning. Keep the Pos
+// of the last one.
+func (c *Client) Events(ctx context.Context, after int64) (Events, error) {
+	return call[Events](ctx, c, "list", http.MethodGet, "/v1/events?after="+strconv.FormatInt(after, 10), nil)
+}
+
+// call makes one call; its answer must be the named object.
+func call[T any](ctx context.Context, c *Client, object, method, path string, body []byte) (out T, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
-		return Payment{}, fmt.Errorf("client: %w", err)
+		return out, fmt.Errorf("client: %w", err)
 	}
 	req.Header.Set("Authorization", "Bearer "+c.key)
 	req.Header.Set("User-Agent", "piaohao-go")
@@ -123,27 +155,29 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte) (Pa
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return Payment{}, fmt.Errorf("client: %w", err)
+		return out, fmt.Errorf("client: %w", err)
 	}
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer+1))
 	if err != nil {
-		return Payment{}, fmt.Errorf("client: read the answer: %w", err)
+		return out, fmt.Errorf("client: read the answer: %w", err)
 	}
 	if len(raw) > MaxAnswer {
-		return Payment{}, fmt.Errorf("client: the answer is longer than %d bytes", MaxAnswer)
+		return out, fmt.Errorf("client: the answer is longer than %d bytes", MaxAnswer)
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return Payment{}, refusal(resp, raw)
+		return out, refusal(resp, raw)
 	}
-	var p Payment
-	if err := json.Unmarshal(raw, &p); err != nil {
-		return Payment{}, fmt.Errorf("client: the answer is no payment: %w", err)
+	var kind struct {
+		Object string `json:"object"`
 	}
-	if p.Object != "payment" || p.ID == "" {
-		return Payment{}, errors.New("client: the answer is no payment")
+	if err := json.Unmarshal(raw, &kind); err != nil || kind.Object != object {
+		return out, errors.New("client: the answer is no " + object)
 	}
-	return p, nil
+	if err := json.Unmarshal(raw, &out); err != nil {
+		return out, fmt.Errorf("client: the answer is no %s: %w", object, err)
+	}
+	return out, nil
 }
 
 // refusal reads a problem document; whatever stands before the gateway may answer something else.

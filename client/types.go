@@ -42,6 +42,10 @@ type Payment struct {
 	ExpiresAt  time.Time         `json:"expires_at"`
 	PaidAt     time.Time         `json:"paid_at"`
 	ClosedAt   time.Time         `json:"closed_at"`
+	Late       bool              `json:"late"`       // its money came after it was closed, and was accepted
+	Refunded   int64             `json:"refunded"`   // fen that went back
+	Refundable int64             `json:"refundable"` // fen that may still be refunded
+	Refunds    []Refund          `json:"refunds"`
 	Attempts   []Attempt         `json:"attempts"`
 	Action     *Action           `json:"action"` // nil when there is nothing to show
 }
@@ -62,6 +66,50 @@ type Attempt struct {
 	PaidAt        time.Time `json:"paid_at"`
 }
 
+// RefundParams is what a shop asks for.
+type RefundParams struct {
+	RefundNo string `json:"refund_no"`        // the shop's number, 1–64 of [0-9A-Za-z._|*@-]
+	Amount   int64  `json:"amount"`           // fen
+	Reason   string `json:"reason,omitempty"` // for the payer, at most 80 bytes
+	Notify   *bool  `json:"notify,omitempty"` // false: no webhooks about it
+}
+
+// The states of a refund.
+const (
+	RefundPending    = "pending"
+	RefundProcessing = "processing"
+	RefundSucceeded  = "succeeded"
+	RefundFailed     = "failed"
+	RefundAbnormal   = "abnormal" // a person must act
+)
+
+// Refund sends money of one attempt back.
+type Refund struct {
+	ID          string    `json:"id"` // rfd_…
+	Object      string    `json:"object"`
+	PaymentID   string    `json:"payment_id"`
+	AttemptID   string    `json:"attempt_id"`
+	RefundNo    string    `json:"refund_no"`
+	OutRefundNo string    `json:"out_refund_no"` // the number at the platform
+	Amount      int64     `json:"amount"`        // fen
+	Status      string    `json:"status"`
+	Code        string    `json:"code"` // why it waits or has ended
+	Reason      string    `json:"reason"`
+	Automatic   bool      `json:"automatic"` // second or late money on its way back
+	External    bool      `json:"external"`  // made at the platform's own console
+	CreatedAt   time.Time `json:"created_at"`
+	SucceededAt time.Time `json:"succeeded_at"`
+}
+
+// Events is a page of events.
+type Events struct {
+	Data []struct {
+		Pos   int64 `json:"pos"`
+		Event Event `json:"event"`
+	} `json:"data"`
+	HasMore bool `json:"has_more"` // ask again with the last Pos
+}
+
 // Action is what a shop with a page of its own shows the payer. Shops that use CashierURL need none of it.
 type Action struct {
 	Type   string          `json:"type"`   // qr, redirect, form, sdk
@@ -73,8 +121,14 @@ type Action struct {
 
 // The types of events that webhooks carry. Ignore types you do not know: more will come.
 const (
-	EventPaymentPaid   = "payment.paid"
-	EventPaymentClosed = "payment.closed"
+	EventPaymentPaid     = "payment.paid"
+	EventPaymentClosed   = "payment.closed"
+	EventSurplus         = "payment.surplus_received" // a second time: it goes back by itself
+	EventLatePaid        = "payment.late_paid"        // after it was closed: it goes back by itself, or Late is set
+	EventRefundSucceeded = "refund.succeeded"
+	EventRefundFailed    = "refund.failed"
+	EventRefundAbnormal  = "refund.abnormal"
+	EventRefundExternal  = "refund.external" // made at the platform's own console
 )
 
 // Event is the body of a webhook. The same event may arrive twice (same ID) and events may arrive out of order
@@ -85,5 +139,6 @@ type Event struct {
 	Timestamp time.Time `json:"timestamp"`
 	Livemode  bool      `json:"livemode"`
 	Sequence  int64     `json:"sequence"`
-	Data      Payment   `json:"data"` // the payment right after the change
+	Data      Payment   `json:"data"`   // the payment right after the change
+	Refund    *Refund   `json:"refund"` // with refund.*: the one that it is about
 }

@@ -17,6 +17,7 @@ type RefundInput struct {
 	RefundNo string
 	Amount   pay.Fen
 	Reason   string
+	Quiet    bool // no webhooks about it
 }
 
 // Refund stores a refund and returns it: pending, and due now. created is false when the shop's number is known already.
@@ -27,7 +28,7 @@ func (g *Gateway) Refund(ctx context.Context, shop, paymentID string, in RefundI
 	}
 	limits := g.refundLimits(p)
 	out, err := g.decide(ctx, p, pay.WantRefund{Limits: limits, Refund: pay.Refund{
-		ID: g.NewID("rfd"), RefundNo: in.RefundNo, OutRefundNo: g.NewID(""), Amount: in.Amount, Reason: in.Reason,
+		ID: g.NewID("rfd"), RefundNo: in.RefundNo, OutRefundNo: g.NewID(""), Amount: in.Amount, Reason: in.Reason, Quiet: in.Quiet,
 	}})
 	switch {
 	case errors.Is(err, store.ErrRefundNoUsed):

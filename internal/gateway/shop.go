@@ -75,6 +75,25 @@ func (g *Gateway) PaymentByTransaction(ctx context.Context, shop, transactionID 
 	return g.shown(ctx, p, err)
 }
 
+// MaxEvents is how many events one answer holds.
+const MaxEvents = 100
+
+// Events are the shop's events behind a place in the global order, at most limit or MaxEvents of them.
+func (g *Gateway) Events(ctx context.Context, shop string, after int64, limit int) (view.Events, error) {
+	if limit <= 0 || limit > MaxEvents {
+		limit = MaxEvents
+	}
+	found, err := g.DB.ShopEvents(ctx, shop, after, limit+1)
+	if err != nil {
+		return view.Events{}, err
+	}
+	out := view.Events{Object: "list", Data: []view.Placed{}, HasMore: len(found) > limit}
+	for _, e := range found[:min(limit, len(found))] {
+		out.Data = append(out.Data, view.Placed{Pos: e.Pos, Event: e.Body})
+	}
+	return out, nil
+}
+
 // shown renders p with the newest attempt that can be paid, whose shape is handed out before the answer leaves.
 func (g *Gateway) shown(ctx context.Context, p pay.Payment, err error) (view.Payment, error) {
 	if err != nil {

@@ -173,6 +173,7 @@ func (n *Node) startLoops(live, work context.Context, l *loops) error {
 	for range attemptLoops {
 		l.run(live, "attempts", under(n.gateway.StepAttempt))
 	}
+	l.run(live, "refunds", under(n.gateway.StepRefund))
 	l.run(live, "expiry", under(n.gateway.StepExpiry))
 	for range deliveryLoops {
 		l.run(live, "deliveries", under(n.sender.Step))

@@ -45,6 +45,7 @@ type Event struct {
 	Livemode  bool
 	Shop      string
 	Body      []byte // JSON sent to shops byte for byte; nil for internal events
+	Quiet     bool   // about a refund of which the shop wants no webhooks
 	Pos       int64  // global order, given by the store; 0 in a Change
 }
 

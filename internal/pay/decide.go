@@ -82,6 +82,7 @@ func (d *draft) event(t EventType, attemptID, refundID string) {
 	d.events = append(d.events, Event{
 		ID: d.newID("evt"), PaymentID: d.p.ID, Seq: d.p.Seq + int64(len(d.events)) + 1, Type: t,
 		AttemptID: attemptID, RefundID: refundID, At: d.now, Livemode: d.p.Livemode, Shop: d.p.Shop,
+		Quiet: refundID != "" && d.p.RefundByID(refundID).Quiet,
 	})
 }
 

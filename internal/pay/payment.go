@@ -175,6 +175,7 @@ type Refund struct {
 	Reason      string // the shop's words
 	Automatic   bool   // second or late money on its way back
 	External    bool   // made at the platform's own console
+	Quiet       bool   // the shop wants no webhooks about it
 	CreatedAt   time.Time
 	SentAt      time.Time // when it was sent last; zero: never
 	SucceededAt time.Time // the platform's time, or ours when it tells none

@@ -21,7 +21,7 @@ const (
 	attemptMutable = "status, shape_kind, shape_text, shape_until, handed_out_at, close_wanted_at, closed_at, " +
 		"transaction_id, paid_at, refunded, surplus"
 
-	refundColumns = "id, payment_id, shop, attempt_id, account, refund_no, out_refund_no, amount, reason, automatic, external, " +
+	refundColumns = "id, payment_id, shop, attempt_id, account, refund_no, out_refund_no, amount, reason, automatic, external, quiet, " +
 		"created_at, " + refundMutable + ", " + dueColumns
 	refundMutable = "status, code, sent_at, succeeded_at"
 
@@ -150,7 +150,7 @@ func (db *DB) statements(c pay.Change) []stmt {
 func (db *DB) eventStmt(e pay.Event, fence *pay.Fence, first bool) stmt {
 	args := []any{
 		e.PaymentID, e.Seq, e.ID, string(e.Type), e.AttemptID, e.RefundID, millis(e.At), bit(e.Livemode), e.Shop,
-		blob(e.Body), bit(e.Type.ForShops()),
+		blob(e.Body), bit(e.Type.ForShops() && !e.Quiet),
 	}
 	switch {
 	case fence == nil || !first:
@@ -205,7 +205,7 @@ func refundStmt(row pay.RefundRow) stmt {
 	}
 	args := append([]any{
 		r.ID, r.PaymentID, r.Shop, r.AttemptID, r.Account, r.RefundNo, r.OutRefundNo, int64(r.Amount), r.Reason,
-		bit(r.Automatic), bit(r.External), millis(r.CreatedAt),
+		bit(r.Automatic), bit(r.External), bit(r.Quiet), millis(r.CreatedAt),
 	}, mutable...)
 	return stmt{text: insertRefund, args: append(args, dueArgs(r.Due)...)}
 }

@@ -124,7 +124,7 @@ func attemptDest(a *pay.Attempt) []any {
 func refundDest(r *pay.Refund) []any {
 	return append([]any{
 		&r.ID, &r.PaymentID, &r.Shop, &r.AttemptID, &r.Account, &r.RefundNo, &r.OutRefundNo, (*number)(&r.Amount), &r.Reason,
-		(*flag)(&r.Automatic), (*flag)(&r.External), (*stamp)(&r.CreatedAt),
+		(*flag)(&r.Automatic), (*flag)(&r.External), (*flag)(&r.Quiet), (*stamp)(&r.CreatedAt),
 		(*text)(&r.Status), &r.Code, (*stamp)(&r.SentAt), (*stamp)(&r.SucceededAt),
 	}, dueDest(&r.Due)...)
 }

@@ -281,6 +281,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 		{"next due", fmt.Sprintf(attemptDue, one), 2, []string{"attempts_due", "attempts_leased"}},
 		{"release", release, 5, []string{"sqlite_autoindex_attempts_1"}},
 		{"events", selectEvents, 2, []string{"events_pos"}},
+		{"events of a shop", selectShopEvents, 3, []string{"events_shop (shop=? AND pos>?)"}},
 		{"fan out", fanOut, 3, []string{"events_pos"}},
 		{"fan out to", fanOutTo, 2, []string{"events_pos"}},
 		{"endpoint", w.sql.endpoint, 1, []string{"deliveries_due", "deliveries_leased"}},

@@ -74,6 +74,29 @@ func (db *DB) EventsAfter(ctx context.Context, pos int64, limit int) ([]pay.Even
 	return events, nil
 }
 
+// PublicEvent is an event as shops read it, at its place in the global order.
+type PublicEvent struct {
+	Pos  int64
+	Body []byte
+}
+
+const selectShopEvents = `SELECT pos, body FROM events WHERE shop = $1 AND body IS NOT NULL AND pos > $2 ORDER BY pos LIMIT $3`
+
+// ShopEvents returns up to limit events of a shop behind pos, in the global order.
+func (db *DB) ShopEvents(ctx context.Context, shop string, pos int64, limit int) ([]PublicEvent, error) {
+	var events []PublicEvent
+	err := db.read(ctx, stmt{text: selectShopEvents, args: []any{shop, pos, int64(limit)}, row: func(scan scan) error {
+		var e PublicEvent
+		err := scan(&e.Pos, &e.Body)
+		events = append(events, e)
+		return err
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("store: reading events: %w", err)
+	}
+	return events, nil
+}
+
 // LastPos returns the place of the newest numbered event, 0 for none.
 func (db *DB) LastPos(ctx context.Context) (int64, error) {
 	var pos int64

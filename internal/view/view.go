@@ -85,6 +85,19 @@ type Event struct {
 	Refund    *Refund `json:"refund,omitempty" doc:"with refund.*: the one that it is about"`
 }
 
+// Events is a page of a shop's events.
+type Events struct {
+	Object  string   `json:"object" enum:"list"`
+	Data    []Placed `json:"data"`
+	HasMore bool     `json:"has_more" doc:"ask again with the last pos as after"`
+}
+
+// Placed is an event at its place in the order of all events.
+type Placed struct {
+	Pos   int64           `json:"pos" doc:"grows; not every number is used"`
+	Event json.RawMessage `json:"event" doc:"as the webhook carries it"`
+}
+
 // Time writes t as shops read it, "" for the zero time.
 func Time(t time.Time) string {
 	if t.IsZero() {

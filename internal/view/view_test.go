@@ -40,23 +40,29 @@ func TestEventBody(t *testing.T) {
 			},
 			{
 				ID: "att_2", OutTradeNo: "0b", Method: "alipay", Product: "page", Status: pay.AttemptPaid, CreatedAt: at(2), PaidAt: at(3),
-				TransactionID: "2026010222001", Surplus: true,
+				TransactionID: "2026010222001", Surplus: true, Amount: 10_000_000_000,
 			},
 		},
+		Refunds: []pay.Refund{{
+			ID: "rfd_1", PaymentID: "pay_1", Shop: "secret_shop", AttemptID: "att_2", Account: "secret_account", RefundNo: "r1", OutRefundNo: "0r",
+			Amount: 1, Status: pay.RefundSucceeded, Reason: "凉了", CreatedAt: at(4), SucceededAt: at(5),
+		}},
 	}
 	v := view.Of(p, "https://pay.example/payment/process/t", nil)
-	body, err := view.EventBody(pay.Event{ID: "evt_1", Type: pay.EventPaymentPaid, Seq: 7, At: at(4), Livemode: true}, v)
+	body, err := view.EventBody(pay.Event{ID: "evt_1", Type: pay.EventRefundSucceeded, RefundID: "rfd_1", Seq: 7, At: at(4), Livemode: true}, v)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"id":"evt_1","type":"payment.paid","timestamp":"2026-01-02T03:04:04.123Z","livemode":true,"sequence":7,"data":` +
+	const refund = `{"id":"rfd_1","object":"refund","payment_id":"pay_1","attempt_id":"att_2","refund_no":"r1","out_refund_no":"0r","amount":1,` +
+		`"status":"succeeded","reason":"凉了","automatic":false,"external":false,"created_at":"2026-01-02T03:04:04.123Z","succeeded_at":"2026-01-02T03:04:05.123Z"}`
+	const want = `{"id":"evt_1","type":"refund.succeeded","timestamp":"2026-01-02T03:04:04.123Z","livemode":true,"sequence":7,"data":` +
 		`{"id":"pay_1","object":"payment","order_no":"o|1","status":"paid","closing":false,"amount":10000000000,"currency":"CNY",` +
 		`"subject":"茶 \u003cb\u003e \u0026 \u2028","livemode":true,"cashier_url":"https://pay.example/payment/process/t",` +
 		`"return_url":"https://shop.example/?a=1\u0026b=2","metadata":{"a":"1"},"created_at":"2026-01-02T03:04:01.123Z",` +
-		`"expires_at":"2026-01-02T03:04:02.123Z","paid_at":"2026-01-02T03:04:03.123Z","attempts":[` +
+		`"expires_at":"2026-01-02T03:04:02.123Z","paid_at":"2026-01-02T03:04:03.123Z","late":false,"refunded":1,"refundable":9999999999,"attempts":[` +
 		`{"id":"att_1","method":"wechat","product":"native","status":"closed","out_trade_no":"0a","surplus":false,"created_at":"2026-01-02T03:04:01.123Z"},` +
 		`{"id":"att_2","method":"alipay","product":"page","status":"paid","out_trade_no":"0b","transaction_id":"2026010222001","surplus":true,` +
-		`"created_at":"2026-01-02T03:04:02.123Z","paid_at":"2026-01-02T03:04:03.123Z"}],"action":null}}`
+		`"created_at":"2026-01-02T03:04:02.123Z","paid_at":"2026-01-02T03:04:03.123Z"}],"refunds":[` + refund + `],"action":null},"refund":` + refund + `}`
 	if diff := cmp.Diff(want, string(body)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

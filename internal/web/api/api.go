@@ -25,6 +25,10 @@ type Gateway interface {
 	PaymentByOutTradeNo(ctx context.Context, shop, outTradeNo string) (view.Payment, error)
 	PaymentByTransaction(ctx context.Context, shop, transactionID string) (view.Payment, error)
 	ClosePayment(ctx context.Context, shop, id string) (view.Payment, error)
+	Refund(ctx context.Context, shop, paymentID string, in gateway.RefundInput) (refund view.Refund, created bool, err error)
+	RefundByID(ctx context.Context, shop, id string) (view.Refund, error)
+	RefundByNo(ctx context.Context, shop, refundNo string) (view.Refund, error)
+	Events(ctx context.Context, shop string, after int64, limit int) (view.Events, error)
 }
 
 // Config is what New is handed.

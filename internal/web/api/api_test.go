@@ -24,6 +24,9 @@ import (
 
 // fake is a gateway of two shops with one payment each, in memory.
 type fake struct {
+	refunds []gateway.RefundInput
+	after   int64
+	limit   int
 	mu      sync.Mutex
 	created []gateway.CreateInput
 	looked  int // lookups that reached the gateway
@@ -108,6 +111,45 @@ func (f *fake) ClosePayment(_ context.Context, shop, id string) (view.Payment, e
 	return f.get(shop, id == idA)
 }
 
+func (f *fake) Refund(_ context.Context, shop, id string, in gateway.RefundInput) (view.Refund, bool, error) {
+	if _, err := f.get(shop, id == idA); err != nil {
+		return view.Refund{}, false, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refunds = append(f.refunds, in)
+	return refund(), in.RefundNo != "again", nil
+}
+
+func (f *fake) RefundByID(_ context.Context, shop, id string) (view.Refund, error) {
+	_, err := f.get(shop, id == "rfd_1")
+	return refund(), err
+}
+
+func (f *fake) RefundByNo(_ context.Context, shop, no string) (view.Refund, error) {
+	_, err := f.get(shop, no == "r-1")
+	return refund(), err
+}
+
+func (f *fake) Events(_ context.Context, shop string, after int64, limit int) (view.Events, error) {
+	if _, err := f.get(shop, true); err != nil {
+		return view.Events{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.after, f.limit = after, limit
+	r := refund()
+	body, err := json.Marshal(view.Event{ID: "evt_1", Type: "refund.succeeded", Timestamp: "2026-01-02T03:04:05.000Z", Sequence: 4, Data: payment(), Refund: &r})
+	return view.Events{Object: "list", Data: []view.Placed{{Pos: after + 1, Event: body}}, HasMore: true}, err
+}
+
+func refund() view.Refund {
+	return view.Refund{
+		ID: "rfd_1", Object: "refund", PaymentID: idA, AttemptID: "att_1", RefundNo: "r-1", OutRefundNo: "0r", Amount: 40, Status: "pending",
+		CreatedAt: "2026-01-02T03:04:05.000Z",
+	}
+}
+
 func payment() view.Payment {
 	return view.Payment{
 		ID: idA, Object: "payment", OrderNo: "o-1", Status: "open", Amount: 100, Currency: "CNY", Subject: "tea",
@@ -116,6 +158,7 @@ func payment() view.Payment {
 		Attempts: []view.Attempt{{
 			ID: "att_1", Method: "wechat", Product: "native", Status: "open", OutTradeNo: "0abc", CreatedAt: "2026-01-02T03:04:05.000Z",
 		}},
+		Refunds: []view.Refund{},
 	}
 }
 
@@ -328,7 +371,7 @@ func TestRequestForm(t *testing.T) {
 		{"create with a query", call{"POST", "/v1/payments?amount=1", keyA, good, nil}, 400, "invalid_request"},
 		{"405 DELETE", call{"DELETE", "/v1/payments/" + idA, keyA, "", nil}, 405, "method_not_allowed"},
 		{"405 GET close", call{"GET", "/v1/payments/" + idA + "/close", keyA, "", nil}, 405, "method_not_allowed"},
-		{"404 unknown", call{"GET", "/v1/refunds", keyA, "", nil}, 404, "not_found"},
+		{"404 unknown", call{"GET", "/v1/nothing", keyA, "", nil}, 404, "not_found"},
 		{"404 bare", call{"GET", "/", keyA, "", nil}, 404, "not_found"},
 		{"404 no docs page", call{"GET", "/docs", keyA, "", nil}, 404, "not_found"},
 		{"404 no schemas", call{"GET", "/schemas/Payment.json", keyA, "", nil}, 404, "not_found"},

@@ -87,6 +87,14 @@ func TestAnswersFitTheDocument(t *testing.T) {
 		{&fake{}, call{"GET", "/v1/payments?order_no=o-1", keyA, "", nil}, 200},
 		{&fake{}, call{"POST", "/v1/payments/" + idA + "/close", keyA, "", nil}, 200},
 		{&fake{closing: true}, call{"POST", "/v1/payments/" + idA + "/close", keyA, "", nil}, 202},
+		{&fake{}, call{"POST", "/v1/payments/" + idA + "/refunds", keyA, goodRefund, nil}, 201},
+		{&fake{}, call{"POST", "/v1/payments/" + idA + "/refunds", keyA, `{"refund_no":"again","amount":40,"reason":"cold","notify":false}`, nil}, 200},
+		{&fake{}, call{"POST", "/v1/payments/" + idA + "/refunds", keyB, goodRefund, nil}, 404},
+		{&fake{}, call{"GET", "/v1/refunds/rfd_1", keyA, "", nil}, 200},
+		{&fake{}, call{"GET", "/v1/refunds?refund_no=r-1", keyA, "", nil}, 200},
+		{&fake{}, call{"GET", "/v1/refunds?refund_no=r-2", keyA, "", nil}, 404},
+		{&fake{}, call{"GET", "/v1/events", keyA, "", nil}, 200},
+		{&fake{}, call{"GET", "/v1/events?after=7&limit=1", keyA, "", nil}, 200},
 		{&fake{}, call{"GET", "/v1/payments/" + idA, "", "", nil}, 401},
 		{&fake{}, call{"GET", "/v1/payments/" + idA, keyB, "", nil}, 404},
 		{&fake{}, call{"GET", "/v1/payments", keyA, "", nil}, 400},
@@ -200,13 +208,17 @@ func TestClientConstants(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{
 		client.CodeInvalid, client.CodeUnauthorized, client.CodeNotFound, client.CodeOrderConflict, client.CodePaymentClosing,
-		client.CodePaymentNotOpen, client.CodeMethodUnavailable, client.CodePlatformBusy, client.CodeBusy,
+		client.CodePaymentNotOpen, client.CodeMethodUnavailable, client.CodePlatformBusy, client.CodeBusy, client.CodePaymentNotPaid,
+		client.CodeRefundConflict, client.CodeRefundTooMuch, client.CodeRefundLimit,
 	} {
 		if httpx.Status(gateway.Code(code)) == http.StatusInternalServerError {
 			t.Errorf("%s is no code of the API", code)
 		}
 	}
-	for _, e := range []string{client.EventPaymentPaid, client.EventPaymentClosed} {
+	for _, e := range []string{
+		client.EventPaymentPaid, client.EventPaymentClosed, client.EventSurplus, client.EventLatePaid, client.EventRefundSucceeded,
+		client.EventRefundFailed, client.EventRefundAbnormal, client.EventRefundExternal,
+	} {
 		if !pay.EventType(e).ForShops() {
 			t.Errorf("%s is no event for shops", e)
 		}

@@ -150,9 +150,13 @@ var errNoPayment = &gateway.Error{Code: gateway.CodeNotFound, Public: "This shop
 // refused renders err. Whatever does not exist for this shop, malformed names and other shops' payments included, is
 // one and the same 404.
 func refused(ctx context.Context, err error) error {
-	var e *gateway.Error
-	if errors.As(err, &e) && e.Code == gateway.CodeNotFound {
+	if isNotFound(err) {
 		err = errNoPayment
 	}
 	return httpx.NewProblem(ctx, err)
+}
+
+func isNotFound(err error) bool {
+	var e *gateway.Error
+	return errors.As(err, &e) && e.Code == gateway.CodeNotFound
 }

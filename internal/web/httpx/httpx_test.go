@@ -37,6 +37,7 @@ func TestEveryGatewayCodeHasAStatus(t *testing.T) {
 	for code, want := range map[gateway.Code]int{
 		gateway.CodeInvalid: 400, gateway.CodeUnauthorized: 401, gateway.CodeWrongMode: 401, gateway.CodeNotFound: 404,
 		gateway.CodeOrderConflict: 409, gateway.CodePaymentClosing: 409, gateway.CodePaymentNotOpen: 409, gateway.CodeTooManyAttempts: 409,
+		gateway.CodePaymentNotPaid: 409, gateway.CodeRefundConflict: 409, gateway.CodeRefundTooMuch: 409, gateway.CodeRefundLimit: 409,
 		gateway.CodeMethodUnavailable: 400, gateway.CodeDeclined: 409, gateway.CodePlatformBusy: 503, gateway.CodeBusy: 503,
 		gateway.CodeTooLarge: 413, gateway.CodeRateLimited: 429, gateway.CodeInternal: 500,
 		httpx.CodeMethodNotAllowed: 405, httpx.CodeTimeout: 408, httpx.CodeUnsupportedMedia: 415, httpx.CodeTooManyHeaders: 431,

@@ -7,6 +7,7 @@ ALTER TABLE refunds ADD COLUMN shop TEXT NOT NULL DEFAULT '';
 ALTER TABLE refunds ADD COLUMN account TEXT NOT NULL DEFAULT '';
 ALTER TABLE refunds ADD COLUMN out_refund_no TEXT NOT NULL DEFAULT '';
 ALTER TABLE refunds ADD COLUMN code TEXT NOT NULL DEFAULT '';
+ALTER TABLE refunds ADD COLUMN quiet BIGINT NOT NULL DEFAULT 0 CHECK (quiet IN (0, 1));
 ALTER TABLE refunds ADD COLUMN sent_at BIGINT;
 ALTER TABLE refunds ADD COLUMN succeeded_at BIGINT;
 UPDATE refunds SET out_refund_no = refund_no,
@@ -16,6 +17,7 @@ UPDATE refunds SET out_refund_no = refund_no,
 DROP INDEX refunds_number;
 CREATE UNIQUE INDEX refunds_number ON refunds (shop, refund_no) WHERE external = 0;
 CREATE UNIQUE INDEX refunds_out_refund_no ON refunds (out_refund_no, account);
+CREATE INDEX events_shop ON events (shop, pos) WHERE body IS NOT NULL;
 CREATE INDEX refunds_payment ON refunds (payment_id, created_at, id);
 CREATE INDEX refunds_due ON refunds (account, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX refunds_leased ON refunds (account, lease_until) WHERE lease_until IS NOT NULL;
