@@ -45,10 +45,12 @@ type Config struct {
 	Livemode  bool
 	// ReturnOrigins are the origins a return_url may have; in test mode every loopback origin may too.
 	ReturnOrigins []string
-	Now           func() time.Time
-	NewID         func(prefix string) string // time-ordered
-	NewToken      func() string              // ≥ 128 random bits, of [0-9a-z]
-	Log           *slog.Logger
+	// AcceptLate lets money for a closed payment pay it, unless its order has a newer payment; else it goes back.
+	AcceptLate bool
+	Now        func() time.Time
+	NewID      func(prefix string) string // time-ordered
+	NewToken   func() string              // ≥ 128 random bits, of [0-9a-z]
+	Log        *slog.Logger
 }
 
 // Gateway is the use cases over one database. Safe for concurrent use; New starts nothing.
@@ -147,6 +149,11 @@ func (g *Gateway) decide(ctx context.Context, p pay.Payment, in pay.Input) (outc
 		if err == nil {
 			return outcome{payment: c.Payment, verdict: verdict}, nil
 		}
+		if o, late := in.(pay.Observation); late && o.AcceptLate && errors.Is(err, store.ErrOrderTaken) {
+			o.AcceptLate = false // a newer payment of the order came between
+			in = o
+			continue
+		}
 		if errors.Is(err, store.ErrTransactionUsed) {
 			return g.numberTaken(p, in), nil
 		}
@@ -202,6 +209,13 @@ func (g *Gateway) numberTaken(p pay.Payment, in pay.Input) outcome {
 
 // observe decides on what a platform said. raw is the message as it came, or nil when we asked.
 func (g *Gateway) observe(ctx context.Context, p pay.Payment, o pay.Observation, raw []byte) (outcome, error) {
+	if g.AcceptLate && o.State == pay.Paid && !p.IsPaid() {
+		newest, err := g.DB.PaymentByOrder(ctx, p.Shop, p.OrderNo)
+		if err != nil {
+			return outcome{}, err
+		}
+		o.AcceptLate = newest.ID == p.ID
+	}
 	out, err := g.decide(ctx, p, o)
 	if err != nil {
 		return out, err

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -283,31 +282,28 @@ func TestRefundDeclined(t *testing.T) {
 func TestA28SurplusGoesBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	p := w.create("o", "visit")
-	first, err := w.g.Create(t.Context(), gateway.CreateInput{Shop: "shop", OrderNo: "o", Amount: 12800, Subject: "书", Method: "scan"})
+	w.link.refunds = map[string]*refund{}
+	p := w.create("o", "scan")
+	scan := p.Attempts[0]
+	_, err := w.g.Go(t.Context(), gateway.PageInput{Token: p.Token, Method: "visit"}, "")
 	w.must(err)
-	p = w.load(first.View.ID)
-	i := slices.IndexFunc(p.Attempts, func(a pay.Attempt) bool { return a.Method == "scan" })
-	if i < 0 {
-		t.Fatalf("%+v", p.Attempts)
-	}
-	scan := p.Attempts[i]
-	// The payment is closed here and there, and the money comes all the same.
-	_, err = w.g.ClosePayment(t.Context(), "shop", p.ID)
-	w.must(err)
-	w.advance(time.Hour)
-	w.qr.pay(scan.OutTradeNo, "tx")
-	if r := w.notice(w.qr, scan, "tx", nil); r.Body != "success" {
+	link := w.load(p.ID).Attempts[1]
+	w.qr.pay(scan.OutTradeNo, "tx-1")
+	w.notice(w.qr, scan, "tx-1", nil)
+	if r := w.notice(w.link, link, "tx-2", nil); r.Body != "success" {
 		t.Fatal(r)
 	}
+	w.link.mu.Lock()
+	w.link.orders[link.OutTradeNo] = &order{state: pay.Paid, a: link, tx: "tx-2"}
+	w.link.mu.Unlock()
 	w.advance(0)
 	w.advance(time.Minute)
 	p = w.load(p.ID)
-	if len(p.Refunds) != 1 || p.Refunds[0].Status != pay.RefundSucceeded || !p.Refunds[0].Automatic || w.incidents()[pay.IncidentLate] != 1 {
-		t.Fatalf("A67 %+v %v", p.Refunds, w.incidents())
+	if !p.IsPaid() || p.PaidAttempt != scan.ID || len(p.Refunds) != 1 || p.Refunds[0].AttemptID != link.ID || p.Refunds[0].Status != pay.RefundSucceeded {
+		t.Fatalf("%+v", p.Refunds)
 	}
-	if !strings.HasPrefix(w.qr.called()[len(w.qr.called())-1], "query_refund") {
-		t.Errorf("called %q", w.qr.called())
+	if p.Refundable() != 12800 || w.incidents()[pay.IncidentSurplus] != 1 || len(w.qr.refunds) != 0 {
+		t.Errorf("refundable %d, incidents %v", p.Refundable(), w.incidents())
 	}
 }
 
@@ -329,4 +325,71 @@ func TestAccountThatCannotRefund(t *testing.T) {
 	if r := w.load(p.ID).Refunds[0]; r.Status != pay.RefundSucceeded {
 		t.Fatalf("once it can: %+v %q", r, w.qr.called())
 	}
+}
+
+// lateMoney closes a payment here and there, and then its money comes.
+func (w *world) lateMoney(order string) pay.Payment {
+	w.t.Helper()
+	p := w.create(order, "scan")
+	_, err := w.g.ClosePayment(w.t.Context(), "shop", p.ID)
+	w.must(err)
+	a := p.Attempts[0]
+	w.qr.pay(a.OutTradeNo, "tx-"+order)
+	if r := w.notice(w.qr, a, "tx-"+order, nil); r.Body != "success" {
+		w.t.Fatal(r)
+	}
+	w.advance(0)
+	w.advance(time.Minute)
+	return w.load(p.ID)
+}
+
+func TestA67LateMoney(t *testing.T) {
+	t.Parallel()
+	t.Run("goes back by itself", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		p := w.lateMoney("o")
+		if p.IsPaid() || len(p.Refunds) != 1 || p.Refunds[0].Status != pay.RefundSucceeded || w.incidents()[pay.IncidentLate] != 1 {
+			t.Fatalf("%+v %v", p, w.incidents())
+		}
+		if e := w.events(p); e[pay.EventLatePaid] != 1 || e[pay.EventRefundSucceeded] != 1 {
+			t.Errorf("events %v", e)
+		}
+	})
+	t.Run("pays it by policy", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		w.accepting()
+		p := w.lateMoney("o")
+		if !p.IsPaid() || !p.Late || len(p.Refunds) != 0 || w.incidents()[pay.IncidentLate] != 1 {
+			t.Fatalf("%+v", p)
+		}
+		v, err := w.g.Payment(t.Context(), "shop", p.ID)
+		if err != nil || !v.Late || v.Status != "paid" || v.Refundable != 12800 {
+			t.Errorf("%+v %v", v, err)
+		}
+	})
+	t.Run("goes back when its order has a newer payment", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		w.accepting()
+		old := w.create("o", "scan")
+		_, err := w.g.ClosePayment(t.Context(), "shop", old.ID)
+		w.must(err)
+		young := w.paid("o")
+		w.qr.pay(old.Attempts[0].OutTradeNo, "tx-old")
+		w.notice(w.qr, old.Attempts[0], "tx-old", nil)
+		w.advance(0)
+		w.advance(time.Minute)
+		if old = w.load(old.ID); old.IsPaid() || len(old.Refunds) != 1 || old.Refunds[0].Status != pay.RefundSucceeded || !w.load(young.ID).IsPaid() {
+			t.Fatalf("%+v", old)
+		}
+	})
+}
+
+// accepting makes the gateway take late money.
+func (w *world) accepting() {
+	c := w.config
+	c.AcceptLate = true
+	w.g = gateway.New(c)
 }
