@@ -45,7 +45,7 @@ func (s peers) preferred(now time.Time) (best peer, ok bool) {
 // canonical makes one spelling of a certificate's serial number, of which some programs drop leading zeros; the id of a
 // public key is taken to the letter.
 func canonical(id string) string {
-	if strings.HasPrefix(id, peerIDPrefix) {
+	if strings.Contains(id, "_") {
 		return id
 	}
 	return strings.ToUpper(strings.TrimLeft(id, "0"))
