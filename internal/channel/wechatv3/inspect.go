@@ -17,19 +17,20 @@ func (i *inspector) merchantKey(knownNumber bool) {
 	cert, certFine := i.merchantCert()
 	p12Key, p12Cert, p12Fine := i.p12(knownNumber)
 	serial, serialFine := i.serialNo()
+	if i.key = private; private == nil {
+		i.key = p12Key
+	}
 	if !privateFine || !certFine || !p12Fine || !serialFine {
 		return
 	}
 	switch {
-	case private == nil && p12Key == nil:
+	case i.key == nil:
 		i.fault(envPrivateKey, "missing", "is not set, and neither is "+envMchP12,
 			"set "+envPrivateKey+" (apiclient_key.pem) or "+envMchP12+" (apiclient_cert.p12), from: "+consoleCert)
 		return
 	case private != nil && p12Key != nil && !private.Equal(p12Key):
 		i.fault(envMchP12, "key_mismatch", "holds another private key than "+envPrivateKey, "set one of the two, or both of one download")
 		return
-	case private == nil:
-		private = p12Key
 	}
 	certSetting := envMchCert
 	if cert == nil {
@@ -40,7 +41,7 @@ func (i *inspector) merchantKey(knownNumber bool) {
 		i.fault(envSerialNo, "missing", "is not set, and neither is "+envMchCert+" or "+envMchP12,
 			"set "+envSerialNo+", or "+envMchCert+" (apiclient_cert.pem), or "+envMchP12+" (apiclient_cert.p12), from: "+consoleCert)
 		return
-	case cert != nil && !private.PublicKey.Equal(cert.PublicKey):
+	case cert != nil && !i.key.PublicKey.Equal(cert.PublicKey):
 		i.fault(certSetting, "key_mismatch", "is not the certificate of the private key that is set",
 			"set apiclient_key.pem and apiclient_cert.pem of one download")
 		return
@@ -52,7 +53,7 @@ func (i *inspector) merchantKey(knownNumber bool) {
 	case serial == "":
 		serial = serialOf(cert)
 	}
-	i.key, i.serial = private, strings.ToUpper(serial)
+	i.serial = strings.ToUpper(serial)
 	i.ok("", "merchant_key", "requests are signed with the key of merchant API certificate "+i.serial)
 }
 
