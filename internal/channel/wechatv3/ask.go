@@ -62,7 +62,7 @@ func (c *client) ask(ctx context.Context, op, method, target string, body []byte
 	}
 	c.watchClock(answer.Header)
 	known = *c.known.Load() // a download may have come in between
-	requestID := clean(answer.Header.Get("Request-Id"), maxText)
+	requestID := clean(answer.Header.Get("Request-Id"))
 	if e := c.verify(op, channel.Unknown, known, answer.Header, answer.Body); e != nil {
 		e.RequestID = requestID
 		e.Text += fmt.Sprintf(" (HTTP %d %s)", answer.Status, read(answer.Body).Code)
@@ -121,7 +121,7 @@ func read(body []byte) refusal {
 	if strict.Decode(body, &no) != nil {
 		return refusal{Code: "unreadable"}
 	}
-	return refusal{clean(no.Code, maxText), clean(no.Message, maxText)}
+	return refusal{clean(no.Code), clean(no.Message)}
 }
 
 func unreadable(op, requestID string, cause error) *channel.Error {
@@ -156,12 +156,12 @@ func retryAfter(h http.Header) time.Duration {
 	return min(time.Duration(seconds)*time.Second, maxRetryAfter)
 }
 
-// clean makes a text of the platform fit for a log: printable, at most limit bytes.
-func clean(s string, limit int) string {
+// clean makes a text of the platform fit for a log: printable, at most maxText bytes.
+func clean(s string) string {
 	return cut(strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return -1
 		}
 		return r
-	}, s), limit)
+	}, s), maxText)
 }

@@ -95,7 +95,7 @@ func (c *client) download(ctx context.Context) (time.Duration, error) {
 	}
 	no := read(answer.Body)
 	e := fail(op, limitCodes.of(no.Code).kind, no.Code, no.Message)
-	e.RequestID = clean(answer.Header.Get("Request-Id"), maxText)
+	e.RequestID = clean(answer.Header.Get("Request-Id"))
 	switch {
 	case answer.Status == http.StatusTooManyRequests:
 		e.Kind, e.RetryAfter = channel.Limited, retryAfter(answer.Header)
@@ -119,7 +119,7 @@ func (c *client) download(ctx context.Context) (time.Duration, error) {
 // authenticates; the signature then proves that the list is of this minute and no old one played again. A key of the
 // merchant's own never counts, so that nobody but the platform can have signed.
 func (c *client) adoptList(op string, answer channel.Answer) (time.Duration, error) {
-	requestID := clean(answer.Header.Get("Request-Id"), maxText)
+	requestID := clean(answer.Header.Get("Request-Id"))
 	var list certificateList
 	if err := strict.Decode(answer.Body, &list); err != nil {
 		return 0, unreadable(op, requestID, err)
@@ -140,7 +140,7 @@ func (c *client) adoptList(op string, answer channel.Answer) (time.Duration, err
 		if err != nil {
 			fault = err
 			c.env.Log.Warn("a listed platform certificate is not used", slog.String("code", "certificate_unfit"),
-				slog.String("account", c.env.Account.ID), slog.String("serial", clean(item.SerialNo, maxText)), slog.Any("cause", err))
+				slog.String("account", c.env.Account.ID), slog.String("serial", clean(item.SerialNo)), slog.Any("cause", err))
 			continue
 		}
 		found[id] = p
