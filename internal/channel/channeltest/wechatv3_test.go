@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,18 +46,24 @@ const (
 	wechatCert   = "70B07E79B8269FEC3D5D3E6AB8ED163A6A380D07" // of the platform
 )
 
-func newWechat(t *testing.T, mode wechatMode) *wechat {
-	t.Helper()
-	var texts [2]string
-	var key *rsa.PrivateKey
-	for i := range texts {
+// wechatKeys are made once: the merchant's and the platform's.
+var wechatKeys = sync.OnceValue(func() (k [2]*rsa.PrivateKey) {
+	for i := range k {
 		var err error
-		if key, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
-			t.Fatal(err)
+		if k[i], err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+			panic(err)
 		}
-		texts[i] = base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PrivateKey(key))
 	}
-	return &wechat{merchant: texts[0], platform: texts[1], key: key, mode: mode}
+	return k
+})
+
+func newWechat(mode wechatMode) *wechat {
+	k := wechatKeys()
+	return &wechat{merchant: bareKey(k[0]), platform: bareKey(k[1]), key: k[1], mode: mode}
+}
+
+func bareKey(key *rsa.PrivateKey) string {
+	return base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PrivateKey(key))
 }
 
 func (*wechat) Info() channel.Info { return wechatv3.Driver.Info }
@@ -204,7 +211,7 @@ func TestWechatV3(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			channeltest.Run(t, newWechat(t, mode))
+			channeltest.Run(t, newWechat(mode))
 		})
 	}
 }
