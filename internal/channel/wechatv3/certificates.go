@@ -94,6 +94,9 @@ func (c *client) download(ctx context.Context) (time.Duration, error) {
 		return c.adoptList(op, answer)
 	}
 	no := read(answer.Body)
+	if no.Code == "" {
+		no.Code = "unreadable"
+	}
 	e := fail(op, limitCodes.of(no.Code).kind, no.Code, no.Message)
 	e.RequestID = clean(answer.Header.Get("Request-Id"))
 	switch {
@@ -209,8 +212,8 @@ func (c *client) open(serial string, sealed resource, now time.Time) (peer, erro
 	switch {
 	case canonical(serialOf(cert)) != canonical(serial):
 		return peer{}, errors.New("has another serial number than the list says")
-	case ours(cert, found.Public, c.key, c.env.Account.MerchantID):
-		return peer{}, errors.New("is the merchant's own")
+	case merchants(cert, found.Public, c.key):
+		return peer{}, errors.New("is a merchant's")
 	case !now.Before(cert.NotAfter):
 		return peer{}, errors.New("has expired")
 	}

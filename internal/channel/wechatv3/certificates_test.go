@@ -294,6 +294,7 @@ func TestListsThatAreRefused(t *testing.T) {
 		{"A11 signed by a stranger under his own name", by(newSerial, stranger), list(good), "serial"},
 		{"A11 signed by the merchant", by(serialNo, own), list(item(serialNo, certificate(issued{serial: serialNo, name: "Tenpay.com sign", key: own}))), codeNoCertificate},
 		{"A11 the merchant's older certificate", by(oldSerial, k.old), list(item(oldSerial, certificate(issued{serial: oldSerial, name: facts.MerchantID, key: k.old}))), codeNoCertificate},
+		{"A11 another merchant's certificate", by(oldSerial, k.old), list(item(oldSerial, certificate(issued{serial: oldSerial, name: "1900000000", key: k.old}))), codeNoCertificate},
 		{"A11 expired", byOld, list(item(oldSerial, certificate(issued{serial: oldSerial, key: k.old, from: testNow().Add(-2 * day), until: testNow()}))), codeNoCertificate},
 		{"A11 not valid yet, and signed with", byOld, list(item(oldSerial, certificate(issued{serial: oldSerial, key: k.old, from: testNow().Add(time.Second), until: testNow().Add(day)}))), "expired"},
 		{"A05 a key of 1024 bits", byOld, list(item(oldSerial, certificate(issued{serial: oldSerial, key: short}))), codeNoCertificate},
@@ -404,6 +405,7 @@ func TestNoCertificatesListed(t *testing.T) {
 		{"a proxy's 404", true, 404, `not found`, "unreadable", retryFirst},
 		{"our signature refused", true, 401, `{"code":"SIGN_ERROR","message":"m"}`, "SIGN_ERROR", retryFirst},
 		{"failing", false, 500, `{"code":"SYSTEM_ERROR","message":"m"}`, "SYSTEM_ERROR", retryFirst},
+		{"no code", false, 503, `{}`, "unreadable", retryFirst},
 		{"limited", false, 429, `{"code":"FREQUENCY_LIMITED","message":"m"}`, "FREQUENCY_LIMITED", 5 * time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

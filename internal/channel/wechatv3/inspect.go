@@ -53,6 +53,9 @@ func (i *inspector) merchantKey(knownNumber bool) {
 	case serial == "":
 		serial = serialOf(cert)
 	}
+	if cert != nil && knownNumber && mchIDForm.MatchString(cert.Subject.CommonName) && cert.Subject.CommonName != i.MerchantID {
+		i.warn(certSetting, "other_merchant", "is made out to another merchant number than "+envMerchantID, "compare it with the merchant console")
+	}
 	i.serial = strings.ToUpper(serial)
 	i.ok("", "merchant_key", "requests are signed with the key of merchant API certificate "+i.serial)
 }
@@ -220,8 +223,8 @@ func (i *inspector) platformCerts() int {
 			i.fault(envPlatformCert, "key_short", "holds a certificate whose key is shorter than 2048 bits", cure)
 		case publishedKey(key):
 			i.fault(envPlatformCert, "published", "holds a certificate of a published example, which anybody can sign with", cure)
-		case ours(cert, key, i.key, i.MerchantID):
-			i.fault(envPlatformCert, "own_certificate", "holds your own certificate, not WeChat Pay's", "move it to "+envMchCert+"; "+cure)
+		case merchants(cert, key, i.key):
+			i.fault(envPlatformCert, "own_certificate", "holds a merchant API certificate, not WeChat Pay's", "move it to "+envMchCert+"; "+cure)
 		case i.serial != "" && canonical(serialOf(cert)) == canonical(i.serial):
 			i.fault(envSerialNo, "serial", "is the serial number of the certificate in "+envPlatformCert+", not of your own", "set the 40 hexadecimal digits at: "+consoleCert)
 		case i.dated(envPlatformCert, cert, cure):

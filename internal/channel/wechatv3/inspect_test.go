@@ -161,6 +161,9 @@ func TestInspectFindsEachFault(t *testing.T) {
 		{"A11 own older certificate as the platform's", "own_certificate WECHAT_PLATFORM_CERT", func(c *Config) {
 			c.PlatformCert = certificate(issued{serial: oldSerial, name: facts.MerchantID, key: k.stranger})
 		}},
+		{"A11 another merchant's certificate as the platform's", "own_certificate WECHAT_PLATFORM_CERT", func(c *Config) {
+			c.PlatformCert = certificate(issued{serial: oldSerial, name: "1900000000", key: k.stranger})
+		}},
 		{"A11 platform certificate expired", "expired WECHAT_PLATFORM_CERT", func(c *Config) { c.PlatformCert = expired(k.platform, oldSerial) }},
 		{"public key as platform certificate", "key_kind WECHAT_PLATFORM_CERT", func(c *Config) { c.PlatformCert = c.PublicKey }},
 		{"platform certificate unreadable", "key_unreadable WECHAT_PLATFORM_CERT", func(c *Config) { c.PlatformCert = oldCert()[:100] }},
@@ -237,6 +240,9 @@ func TestInspectSaysWhatIsRight(t *testing.T) {
 		{"certificate for a serial number", func(c *Config) { c.SerialNo, c.MchCert = "", later }, []string{"ok WECHAT_MCH_CERT: certificate, PEM, X.509", "ok WECHAT_MCH_CERT: valid until 2018-07-08", serialNo}},
 		{"certificate and its serial number", func(c *Config) { c.SerialNo, c.MchCert = strings.ToLower(serialNo), later }, []string{serialNo}},
 		{"certificate that ends soon", func(c *Config) { c.MchCert = soon }, []string{"warn WECHAT_MCH_CERT: expires on 2018-07-08"}},
+		{"certificate of another merchant number", func(c *Config) {
+			c.MchCert = certificate(issued{serial: serialNo, name: "1900000000", key: k.merchant})
+		}, []string{"warn WECHAT_MCH_CERT: is made out to another merchant number"}},
 		{"P12 in base64 for everything", func(c *Config) {
 			noKey(c)
 			c.MchP12 = secret.New(base64.StdEncoding.EncodeToString([]byte(p12(k.merchant, facts.MerchantID))))

@@ -200,8 +200,8 @@ func (i *inspector) kindCure(found keys.Found, cure string) string {
 	switch {
 	case found.Kind == keys.Private:
 		return "a private key goes nowhere but " + envPrivateKey + "; " + cure
-	case found.Kind == keys.Certificate && ours(found.Certificates[0], found.Public, i.key, i.MerchantID):
-		return "your own certificate belongs in " + envMchCert + "; " + cure
+	case found.Kind == keys.Certificate && merchants(found.Certificates[0], found.Public, i.key):
+		return "a merchant API certificate belongs in " + envMchCert + "; " + cure
 	case found.Kind == keys.Certificate:
 		return "your own certificate belongs in " + envMchCert + ", a platform certificate in " + envPlatformCert + "; " + cure
 	}
@@ -216,10 +216,10 @@ func armoured(text string) string {
 	return text
 }
 
-// ours reports whether a certificate is the merchant's own: of its key, or an older one, whose subject is the merchant
-// number.
-func ours(cert *x509.Certificate, public *rsa.PublicKey, own *rsa.PrivateKey, merchantID string) bool {
-	return own != nil && own.PublicKey.Equal(public) || cert.Subject.CommonName == merchantID
+// merchants reports whether a certificate is a merchant's, not the platform's: it is of our key, or its subject is a
+// merchant number, as in an older one of ours or in another merchant's.
+func merchants(cert *x509.Certificate, public *rsa.PublicKey, own *rsa.PrivateKey) bool {
+	return own != nil && own.PublicKey.Equal(public) || mchIDForm.MatchString(cert.Subject.CommonName)
 }
 
 func bits(key *rsa.PublicKey) string { return fmt.Sprintf("RSA %d", key.N.BitLen()) }

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
@@ -253,6 +254,33 @@ func TestA51SealedJSONIsReadStrictly(t *testing.T) {
 		got, err := build(t, nil).Read(paidNotice(text))
 		if err == nil && got.State == pay.Paid {
 			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// A09: what is there and empty is as if it were not there.
+func TestA09EmptyIsAbsent(t *testing.T) {
+	t.Parallel()
+	c := build(t, nil)
+	fields := map[string]any{}
+	if err := json.Unmarshal([]byte(facts.Paid), &fields); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"appid", "mchid", "out_trade_no", "transaction_id", "trade_state", "success_time"} {
+		empty, absent := maps.Clone(fields), maps.Clone(fields)
+		empty[name] = ""
+		delete(absent, name)
+		a, errA := c.Read(paidNotice(string(must(json.Marshal(empty)))))
+		b, errB := c.Read(paidNotice(string(must(json.Marshal(absent)))))
+		if diff := cmp.Diff(a, b); diff != "" || errA != nil || errB != nil {
+			t.Errorf("A09 %s: %v %v %s", name, errA, errB, diff)
+		}
+	}
+	for _, header := range []string{"Wechatpay-Serial", "Wechatpay-Timestamp", "Wechatpay-Nonce", "Wechatpay-Signature", "Wechatpay-Signature-Type"} {
+		in := paidNotice(facts.Paid)
+		in.Header[header] = []string{""}
+		if kind, _ := kindOf(second(c.Read(in))); kind != channel.Forged {
+			t.Errorf("A09 %s empty: %s", header, kind)
 		}
 	}
 }

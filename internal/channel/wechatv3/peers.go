@@ -35,7 +35,7 @@ func (s peers) preferred(now time.Time) (best peer, ok bool) {
 		case !p.valid(now):
 		case p.until.IsZero():
 			return p, true
-		case !ok || p.from.After(best.from):
+		case !ok || p.from.After(best.from) || p.from.Equal(best.from) && p.id > best.id:
 			best, ok = p, true
 		}
 	}
