@@ -58,10 +58,11 @@ func (c *client) Read(in channel.Inbound) (pay.Observation, error) {
 }
 
 // tellsOfPayment: one key signs the messages of both sides, so a signed message may be an answer to a query, an answer
-// about a refund, or our own request, sent on by whoever saw it. A notice of a payment has both codes of success, no
-// trade_state and nothing of a refund.
+// about a refund, or our own request, sent on by whoever saw it. A notice of a payment has both codes of success
+// and an order, no trade_state and nothing of a refund.
 func tellsOfPayment(fields strict.Form) bool {
-	if fields.Get("return_code") != "SUCCESS" || fields.Get("result_code") != "SUCCESS" || fields.Get("trade_state") != "" {
+	if fields.Get("return_code") != "SUCCESS" || fields.Get("result_code") != "SUCCESS" || fields.Get("out_trade_no") == "" ||
+		fields.Get("trade_state") != "" {
 		return false
 	}
 	for i := range fields {
