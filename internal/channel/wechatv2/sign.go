@@ -20,27 +20,30 @@ const (
 
 const maxName = 64 // bytes of a field's name
 
-// sign appends the signature of fields, which must be sorted: upper-case hex (安全规范, 签名算法). Fields without a
-// value and sign itself do not count.
-func (c *client) sign(dst []byte, variant string, fields strict.Form) []byte {
-	var room [2048]byte
-	text := room[:0]
+const textSize = 1024 // bytes; an ordinary message signs half as many, a longer one makes the buffer grow
+
+// text appends what is signed of fields, which must be sorted (安全规范, 签名算法). Fields without a value and sign itself
+// do not count.
+func (c *client) text(dst []byte, fields strict.Form) []byte {
 	for i := range fields {
 		if fields[i].Value == "" || fields[i].Name == "sign" {
 			continue
 		}
-		text = append(append(append(append(text, fields[i].Name...), '='), fields[i].Value...), '&')
+		dst = append(append(append(append(dst, fields[i].Name...), '='), fields[i].Value...), '&')
 	}
-	key := c.key.Reveal()
-	text = append(append(text, "key="...), key...)
+	return append(append(dst, "key="...), c.key.Reveal()...)
+}
+
+// sign appends the signature of sorted fields: upper-case hex.
+func (c *client) sign(dst []byte, variant string, fields strict.Form) []byte {
 	start := len(dst)
 	if variant == signHMAC {
-		mac := hmac.New(sha256.New, []byte(key))
-		mac.Write(text)
-		var sum [sha256.Size]byte
-		dst = hex.AppendEncode(dst, mac.Sum(sum[:0]))
+		mac := hmac.New(sha256.New, []byte(c.key.Reveal()))
+		mac.Write(c.text(make([]byte, 0, textSize), fields))
+		dst = hex.AppendEncode(dst, mac.Sum(nil))
 	} else {
-		sum := md5.Sum(text) //nolint:gosec // as above
+		var room [textSize]byte
+		sum := md5.Sum(c.text(room[:0], fields)) //nolint:gosec // as above
 		dst = hex.AppendEncode(dst, sum[:])
 	}
 	for i := start; i < len(dst); i++ {
