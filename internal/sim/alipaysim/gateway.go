@@ -65,7 +65,7 @@ func (s *Sim) check(raw params) (call, *failure) {
 	if raw["app_id"] == "" {
 		return c, missing("app-id")
 	}
-	if raw["app_id"] != AppID {
+	if raw["app_id"] != s.credentials.AppID {
 		return c, invalid("app-id", "")
 	}
 	c.appKnown = true

@@ -14,6 +14,7 @@
 package alipaysim
 
 import (
+	"cmp"
 	"crypto/rsa"
 	"net/http"
 	"sync/atomic"
@@ -54,8 +55,14 @@ type Credentials struct {
 	AlipayPublicKey string `json:"alipay_public_key"`
 }
 
+// Options say which merchant the platform knows; the zero value is the simulator's reserved one in public-key mode.
+type Options struct {
+	AppID    string // "" = AppID
+	SellerID string // "" = SellerID
+}
+
 // New makes or loads the keys and registers the notices with the kit.
-func New(kit *simkit.Kit) (*Sim, error) {
+func New(kit *simkit.Kit, o Options) (*Sim, error) {
 	s := &Sim{kit: kit}
 	s.SetFaults(Faults{})
 	var err error
@@ -65,7 +72,7 @@ func New(kit *simkit.Kit) (*Sim, error) {
 	if s.platformKey, err = kit.Key("alipay_platform"); err != nil {
 		return nil, err
 	}
-	s.credentials = Credentials{GatewayURL: kit.PublicURL + "/gateway.do", AppID: AppID, SellerID: SellerID}
+	s.credentials = Credentials{GatewayURL: kit.PublicURL + "/gateway.do", AppID: cmp.Or(o.AppID, AppID), SellerID: cmp.Or(o.SellerID, SellerID)}
 	if s.credentials.AppPrivateKey, err = simkit.PrivatePEM(s.appKey); err != nil {
 		return nil, err
 	}

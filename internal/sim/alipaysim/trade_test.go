@@ -353,7 +353,7 @@ func TestKeysAreKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = kit.Close() }()
-		s, err := New(kit)
+		s, err := New(kit, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

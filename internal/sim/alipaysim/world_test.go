@@ -75,7 +75,7 @@ func openWorld(t *testing.T, dir string) *world {
 	}
 	t.Cleanup(func() { _ = kit.Close() })
 	w.kit = kit
-	if w.sim, err = New(kit); err != nil {
+	if w.sim, err = New(kit, Options{}); err != nil {
 		t.Fatal(err)
 	}
 	w.sim.Mount(w.mux)

@@ -14,7 +14,10 @@ package all
 
 import (
 	"context"
+	"crypto/rsa"
 	"errors"
+	"io"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -23,8 +26,28 @@ import (
 	"piaohao/internal/sim/wechatsim"
 )
 
-// Options is what the simulator is built from.
-type Options = simkit.Options
+// Options is what the simulator is built from; the zero values of WeChat and Alipay are its reserved merchants.
+type Options struct {
+	PublicURL  string                     // origin of platform paths and wallet
+	CashierURL string                     // origin of Alipay's cashier pages; "" = PublicURL
+	Dir        string                     // where books and keys are kept; "" = memory only
+	Wall       func() time.Time           // required
+	HTTP       *http.Client               // sends notices; redirects are switched off on a copy of it
+	Random     io.Reader                  // nonces, numbers, codes; nil = crypto/rand
+	Seed       uint64                     // of the faults
+	Keys       map[string]*rsa.PrivateKey // keys to use in place of made ones: many simulators in one process share them
+	Log        *slog.Logger               // required
+
+	WeChat wechatsim.Options
+	Alipay alipaysim.Options
+}
+
+func (o Options) kit() simkit.Options {
+	return simkit.Options{
+		PublicURL: o.PublicURL, CashierURL: o.CashierURL, Dir: o.Dir, Wall: o.Wall, HTTP: o.HTTP, Random: o.Random,
+		Seed: o.Seed, Keys: o.Keys, Log: o.Log,
+	}
+}
 
 // Credentials is what a merchant of both platforms configures.
 type Credentials struct {
@@ -42,15 +65,15 @@ type Sim struct {
 
 // New opens the books and builds both platforms. At the first start of a directory it makes four RSA keys (about 0.5 s).
 func New(o Options) (*Sim, error) {
-	kit, err := simkit.New(o)
+	kit, err := simkit.New(o.kit())
 	if err != nil {
 		return nil, err
 	}
-	wechat, err := wechatsim.New(kit)
+	wechat, err := wechatsim.New(kit, o.WeChat)
 	if err != nil {
 		return nil, errors.Join(err, kit.Close())
 	}
-	alipay, err := alipaysim.New(kit)
+	alipay, err := alipaysim.New(kit, o.Alipay)
 	if err != nil {
 		return nil, errors.Join(err, kit.Close())
 	}

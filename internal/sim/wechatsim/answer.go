@@ -70,7 +70,7 @@ func (s *Sim) sign(h http.Header, body []byte, probe bool) error {
 	}
 	h.Set("Wechatpay-Timestamp", timestamp)
 	h.Set("Wechatpay-Nonce", nonce)
-	h.Set("Wechatpay-Serial", PublicKeyID)
+	h.Set("Wechatpay-Serial", s.credentials.PublicKeyID)
 	h.Set("Wechatpay-Signature", signature)
 	h.Set("Wechatpay-Signature-Type", scheme)
 	return nil

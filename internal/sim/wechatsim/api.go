@@ -82,7 +82,7 @@ func (s *Sim) admit(c call) *apiError {
 		return refused
 	}
 	// Without the header the platform signs with its certificate; a merchant in public-key mode has none, so the key stands in.
-	if serial := c.header.Get("Wechatpay-Serial"); serial != "" && serial != PublicKeyID {
+	if serial := c.header.Get("Wechatpay-Serial"); serial != "" && serial != s.credentials.PublicKeyID {
 		return paramError("header", "Wechatpay-Serial", serial, "微信支付公钥ID或平台证书序列号不存在")
 	}
 	return nil
@@ -121,10 +121,10 @@ func (s *Sim) serveNative(c call) (answer, *apiError, error) {
 	if refused != nil {
 		return answer{}, refused, nil
 	}
-	if doc["mchid"] != MerchantID {
+	if doc["mchid"] != s.credentials.MerchantID {
 		return answer{}, errMerchantDiffer, nil
 	}
-	if doc["appid"] != AppID {
+	if doc["appid"] != s.credentials.AppID {
 		return answer{}, errAppIDDiffer, nil
 	}
 	o, err := newOrder(doc, s.kit.Clock.Now())
@@ -144,7 +144,7 @@ func (s *Sim) serveQuery(c call, escaped string, find func(string) (order, bool,
 	if err != nil || strings.Contains(number, "/") {
 		return answer{}, errNoSuchURL, nil
 	}
-	if refused := merchantQuery(c.query); refused != nil {
+	if refused := s.merchantQuery(c.query); refused != nil {
 		return answer{}, refused, nil
 	}
 	o, found, err := find(number)
@@ -154,7 +154,7 @@ func (s *Sim) serveQuery(c call, escaped string, find func(string) (order, bool,
 	if !found {
 		return answer{}, errOrderNotExist, nil
 	}
-	return answer{status: http.StatusOK, body: o.object(s.kit.Clock.Now())}, nil, nil
+	return answer{status: http.StatusOK, body: s.object(o, s.kit.Clock.Now())}, nil, nil
 }
 
 func (s *Sim) serveClose(c call, escaped string) (answer, *apiError, error) {
@@ -169,7 +169,7 @@ func (s *Sim) serveClose(c call, escaped string) (answer, *apiError, error) {
 	if refused != nil {
 		return answer{}, refused, nil
 	}
-	if doc["mchid"] != MerchantID {
+	if doc["mchid"] != s.credentials.MerchantID {
 		return answer{}, errMerchantDiffer, nil
 	}
 	refused, err = s.close(number)
@@ -177,7 +177,7 @@ func (s *Sim) serveClose(c call, escaped string) (answer, *apiError, error) {
 }
 
 // merchantQuery demands exactly ?mchid= with our number.
-func merchantQuery(raw string) *apiError {
+func (s *Sim) merchantQuery(raw string) *apiError {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
 		return paramError("query", "", raw, "查询参数格式错误")
@@ -194,7 +194,7 @@ func merchantQuery(raw string) *apiError {
 	if issue := checkMerchantID(given[0]); issue != "" {
 		return paramError("query", "mchid", given[0], issue)
 	}
-	if given[0] != MerchantID {
+	if given[0] != s.credentials.MerchantID {
 		return errMerchantDiffer
 	}
 	return nil

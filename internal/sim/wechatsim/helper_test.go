@@ -71,7 +71,7 @@ func (b *bench) open(dir string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	sim, err := New(kit)
+	sim, err := New(kit, Options{})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func (b *bench) send(r request) *http.Response {
 		MerchantID, stamp, b.sim.Credentials().SerialNo, signature))
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "bench")
-	req.Header.Set("Wechatpay-Serial", PublicKeyID)
+	req.Header.Set("Wechatpay-Serial", publicKeyID)
 	if r.body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -187,10 +187,12 @@ func (b *bench) call(method, target, body string) outcome {
 
 func (o outcome) signed(pub *rsa.PublicKey) bool {
 	h := o.header
-	return h.Get("Wechatpay-Serial") == PublicKeyID && h.Get("Wechatpay-Signature-Type") == "WECHATPAY2-SHA256-RSA2048" &&
+	return h.Get("Wechatpay-Serial") == publicKeyID && h.Get("Wechatpay-Signature-Type") == "WECHATPAY2-SHA256-RSA2048" &&
 		h.Get("Request-ID") != "" && len(h.Get("Wechatpay-Nonce")) == 32 &&
 		verifies(pub, h.Get("Wechatpay-Timestamp")+"\n"+h.Get("Wechatpay-Nonce")+"\n"+o.raw+"\n", h.Get("Wechatpay-Signature"))
 }
+
+const publicKeyID = "PUB_KEY_ID_0190000500100000000000000000000001"
 
 const native = "/v3/pay/transactions/native"
 

@@ -85,7 +85,7 @@ func (s *Sim) encrypt(plaintext []byte) (resource, error) {
 
 // notify makes the order's notice due. The facts are fixed now: what later becomes of the order does not change them.
 func (s *Sim) notify(tx *simkit.Tx, id string, o order) error {
-	content, err := json.Marshal(o.object(o.PaidAt))
+	content, err := json.Marshal(s.object(o, o.PaidAt))
 	if err != nil {
 		return fmt.Errorf("wechatsim: notice: %w", err)
 	}

@@ -225,10 +225,10 @@ type amountObject struct {
 
 var stateTexts = map[string]string{statePaid: "支付成功", stateNotPay: "订单未支付", stateClosed: "订单已关闭"}
 
-func (o order) object(now time.Time) transactionObject {
+func (s *Sim) object(o order, now time.Time) transactionObject {
 	state := o.state(now)
 	t := transactionObject{
-		AppID: AppID, MerchantID: MerchantID, OutTradeNo: o.OutTradeNo, TradeState: state,
+		AppID: s.credentials.AppID, MerchantID: s.credentials.MerchantID, OutTradeNo: o.OutTradeNo, TradeState: state,
 		TradeStateDesc: stateTexts[state], Attach: o.Attach,
 	}
 	if state != statePaid {
@@ -236,7 +236,7 @@ func (o order) object(now time.Time) transactionObject {
 	}
 	t.TransactionID, t.TradeType, t.BankType = o.TransactionID, "NATIVE", "OTHERS"
 	t.SuccessTime = o.PaidAt.In(beijing).Format(timeForm)
-	t.Payer = &payerObject{OpenID: openID(o.Payer)}
+	t.Payer = &payerObject{OpenID: s.openID(o.Payer)}
 	t.Amount = &amountObject{Total: o.Total, PayerTotal: o.Total, Currency: "CNY", PayerCurrency: "CNY"}
 	return t
 }

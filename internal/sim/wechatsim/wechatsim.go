@@ -9,6 +9,7 @@
 package wechatsim
 
 import (
+	"cmp"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rsa"
@@ -20,10 +21,12 @@ import (
 
 // The simulator's reserved merchant. A live gateway refuses these numbers.
 const (
-	AppID       = "wx0000000000005001"
-	MerchantID  = "1900005001"
-	PublicKeyID = "PUB_KEY_ID_0190000500100000000000000000000001"
+	AppID      = "wx0000000000005001"
+	MerchantID = "1900005001"
 )
+
+// publicKeyForm makes the id of the platform's public key, which holds the merchant's number.
+const publicKeyForm = "PUB_KEY_ID_0%s00000000000000000000001"
 
 // Names of the two keys in simkit.Options.Keys.
 const (
@@ -54,8 +57,15 @@ type Credentials struct {
 	PublicKey   string `json:"public_key"`    // the platform's, SPKI PEM
 }
 
+// Options say which merchant the platform knows; the zero value is the simulator's reserved one in public-key mode.
+type Options struct {
+	AppID      string // "" = AppID
+	MerchantID string // "" = MerchantID
+}
+
 // New makes the platform on the kit's books, with new keys where there are none yet.
-func New(kit *simkit.Kit) (*Sim, error) {
+func New(kit *simkit.Kit, o Options) (*Sim, error) {
+	o.AppID, o.MerchantID = cmp.Or(o.AppID, AppID), cmp.Or(o.MerchantID, MerchantID)
 	merchant, err := kit.Key(MerchantKey)
 	if err != nil {
 		return nil, err
@@ -65,7 +75,7 @@ func New(kit *simkit.Kit) (*Sim, error) {
 		return nil, err
 	}
 	s := &Sim{kit: kit, merchant: &merchant.PublicKey, platform: platform}
-	if s.credentials, err = newCredentials(kit, merchant, platform); err != nil {
+	if s.credentials, err = newCredentials(kit, o, merchant, platform); err != nil {
 		return nil, err
 	}
 	if s.seal, err = newSeal(s.credentials.APIv3Key); err != nil {
@@ -75,7 +85,7 @@ func New(kit *simkit.Kit) (*Sim, error) {
 	return s, nil
 }
 
-func newCredentials(kit *simkit.Kit, merchant, platform *rsa.PrivateKey) (Credentials, error) {
+func newCredentials(kit *simkit.Kit, o Options, merchant, platform *rsa.PrivateKey) (Credentials, error) {
 	// A first nibble of 1 … 7 keeps the serial 40 digits long in every tool (wechatpy drops a leading zero).
 	first, err := kit.KeptText("wechat.serial_no.first", "1234567", 1)
 	if err != nil {
@@ -95,8 +105,8 @@ func newCredentials(kit *simkit.Kit, merchant, platform *rsa.PrivateKey) (Creden
 	}
 	public, err := simkit.PublicPEM(&platform.PublicKey)
 	return Credentials{
-		BaseURL: kit.PublicURL, AppID: AppID, MerchantID: MerchantID, SerialNo: first + rest, PrivateKey: private,
-		APIv3Key: apiKey, PublicKeyID: PublicKeyID, PublicKey: public,
+		BaseURL: kit.PublicURL, AppID: o.AppID, MerchantID: o.MerchantID, SerialNo: first + rest, PrivateKey: private,
+		APIv3Key: apiKey, PublicKeyID: fmt.Sprintf(publicKeyForm, o.MerchantID), PublicKey: public,
 	}, err
 }
 
