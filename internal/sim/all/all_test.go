@@ -210,7 +210,7 @@ func TestCredentialsHaveTheContractsNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for platform, names := range map[string]string{
-		"wechat": "api_v3_key appid base_url mchid private_key public_key public_key_id serial_no",
+		"wechat": "api_v3_key appid base_url mch_key mchid private_key public_key public_key_id serial_no",
 		"alipay": "alipay_public_key app_id app_private_key gateway_url seller_id",
 	} {
 		var have []string

@@ -135,8 +135,8 @@ func (s *Sim) serveNative(c call) (answer, *apiError, error) {
 	if err != nil {
 		return answer{}, nil, err
 	}
-	refused, err = s.place(o, pr)
-	return answer{status: http.StatusOK, body: map[string]string{"code_url": codePath + pr}}, refused, err
+	why, err := s.place(o, pr)
+	return answer{status: http.StatusOK, body: map[string]string{"code_url": codePath + pr}}, troubles[why], err
 }
 
 func (s *Sim) serveQuery(c call, escaped string, find func(string) (order, bool, error)) (answer, *apiError, error) {
@@ -172,8 +172,11 @@ func (s *Sim) serveClose(c call, escaped string) (answer, *apiError, error) {
 	if doc["mchid"] != s.credentials.MerchantID {
 		return answer{}, errMerchantDiffer, nil
 	}
-	refused, err = s.close(number)
-	return answer{status: http.StatusNoContent}, refused, err
+	why, err := s.close(number)
+	if why == orderClosed { // closing it again changes nothing
+		why = noTrouble
+	}
+	return answer{status: http.StatusNoContent}, troubles[why], err
 }
 
 // merchantQuery demands exactly ?mchid= with our number.

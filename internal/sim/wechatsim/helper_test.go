@@ -48,11 +48,18 @@ type bench struct {
 	wall atomic.Int64 // milliseconds
 	key  *rsa.PrivateKey
 	pub  *rsa.PublicKey
+
+	options Options
 }
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{t: t}
+	return newBenchOf(t, Options{})
+}
+
+func newBenchOf(t *testing.T, o Options) *bench {
+	t.Helper()
+	b := &bench{t: t, options: o}
 	b.wall.Store(time.Date(2026, 3, 1, 4, 0, 0, 0, time.UTC).UnixMilli())
 	b.open("")
 	return b
@@ -71,7 +78,7 @@ func (b *bench) open(dir string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	sim, err := New(kit, Options{})
+	sim, err := New(kit, b.options)
 	if err != nil {
 		b.t.Fatal(err)
 	}

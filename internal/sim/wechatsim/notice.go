@@ -83,13 +83,18 @@ func (s *Sim) encrypt(plaintext []byte) (resource, error) {
 	}, nil
 }
 
-// notify makes the order's notice due. The facts are fixed now: what later becomes of the order does not change them.
+// notify makes the order's notice due, in the protocol that the order was made with. The facts are fixed now: what later
+// becomes of the order does not change them.
 func (s *Sim) notify(tx *simkit.Tx, id string, o order) error {
-	content, err := json.Marshal(s.object(o, o.PaidAt))
+	by, facts := platformName, any(s.object(o, o.PaidAt))
+	if o.SignType != "" {
+		by, facts = v2PostmanName, v2Content{SignType: o.SignType, Fields: s.v2Facts(o)}
+	}
+	content, err := json.Marshal(facts)
 	if err != nil {
 		return fmt.Errorf("wechatsim: notice: %w", err)
 	}
-	return s.kit.Notices.Add(tx, simkit.Notice{ID: id, Platform: platformName, URL: o.NotifyURL, Content: content})
+	return s.kit.Notices.Add(tx, simkit.Notice{ID: id, Platform: by, URL: o.NotifyURL, Content: content})
 }
 
 // newUUID returns a random (version 4) UUID: the form of the platform's notice ids.

@@ -1,5 +1,6 @@
-// Package wechatsim is WeChat Pay's APIv3 for one merchant in public-key mode, as strict as the platform: it verifies
-// raw bytes, refuses what the documents do not name, signs every 2xx answer and sends signed, encrypted notices.
+// Package wechatsim is WeChat Pay for one merchant, by APIv3 and by the older APIv2, as strict as the platform: it
+// verifies raw bytes, refuses what the documents do not name, signs every 2xx answer and sends signed, encrypted notices.
+// Files that begin with v2 are APIv2's; orders and wallet are common.
 //
 // Comments cite the pages of the official merchant documentation by their titles; docs/sources.md says where they are.
 // Products other than native are refused with NO_AUTH; a merchant has the permissions that it has.
@@ -53,6 +54,7 @@ type Credentials struct {
 	SerialNo    string `json:"serial_no"`     // of the merchant's API certificate, 40 hex
 	PrivateKey  string `json:"private_key"`   // the merchant's, PKCS#8 PEM
 	APIv3Key    string `json:"api_v3_key"`    // 32 ASCII characters
+	MchKey      string `json:"mch_key"`       // of APIv2, 32 ASCII characters
 	PublicKeyID string `json:"public_key_id"` // of the platform's key
 	PublicKey   string `json:"public_key"`    // the platform's, SPKI PEM
 }
@@ -82,6 +84,7 @@ func New(kit *simkit.Kit, o Options) (*Sim, error) {
 		return nil, err
 	}
 	kit.Notices.Register(platformName, postman{s})
+	kit.Notices.Register(v2PostmanName, v2Postman{s})
 	return s, nil
 }
 
@@ -99,6 +102,10 @@ func newCredentials(kit *simkit.Kit, o Options, merchant, platform *rsa.PrivateK
 	if err != nil {
 		return Credentials{}, err
 	}
+	mchKey, err := kit.KeptText("wechat.mch_key", simkit.AlphaNum, 32)
+	if err != nil {
+		return Credentials{}, err
+	}
 	private, err := simkit.PrivatePEM(merchant)
 	if err != nil {
 		return Credentials{}, err
@@ -106,7 +113,7 @@ func newCredentials(kit *simkit.Kit, o Options, merchant, platform *rsa.PrivateK
 	public, err := simkit.PublicPEM(&platform.PublicKey)
 	return Credentials{
 		BaseURL: kit.PublicURL, AppID: o.AppID, MerchantID: o.MerchantID, SerialNo: first + rest, PrivateKey: private,
-		APIv3Key: apiKey, PublicKeyID: fmt.Sprintf(publicKeyForm, o.MerchantID), PublicKey: public,
+		APIv3Key: apiKey, MchKey: mchKey, PublicKeyID: fmt.Sprintf(publicKeyForm, o.MerchantID), PublicKey: public,
 	}, err
 }
 
@@ -125,4 +132,11 @@ func (s *Sim) Name() string { return platformName }
 func (s *Sim) Credentials() Credentials { return s.credentials }
 
 // Mount adds the platform's paths.
-func (s *Sim) Mount(mux *http.ServeMux) { mux.Handle("/v3/", s) }
+func (s *Sim) Mount(mux *http.ServeMux) {
+	mux.Handle("/v3/", s)
+	for path, serve := range map[string]v2Interface{
+		"/pay/unifiedorder": s.v2Order, "/pay/orderquery": s.v2Query, "/pay/closeorder": s.v2Close,
+	} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { s.serveV2(w, r, serve) })
+	}
+}
