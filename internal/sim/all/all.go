@@ -57,10 +57,11 @@ type Credentials struct {
 
 // Sim is both platforms on one kit.
 type Sim struct {
-	kit         *simkit.Kit
-	platforms   []simkit.Platform
-	credentials Credentials
-	mux         *http.ServeMux
+	kit       *simkit.Kit
+	wechat    *wechatsim.Sim
+	alipay    *alipaysim.Sim
+	platforms []simkit.Platform
+	mux       *http.ServeMux
 }
 
 // New opens the books and builds both platforms. At the first start of a directory it makes four RSA keys (about 0.5 s).
@@ -78,8 +79,7 @@ func New(o Options) (*Sim, error) {
 		return nil, errors.Join(err, kit.Close())
 	}
 	s := &Sim{
-		kit: kit, mux: http.NewServeMux(), platforms: []simkit.Platform{wechat, alipay},
-		credentials: Credentials{WeChat: wechat.Credentials(), Alipay: alipay.Credentials()},
+		kit: kit, wechat: wechat, alipay: alipay, platforms: []simkit.Platform{wechat, alipay}, mux: http.NewServeMux(),
 	}
 	for _, p := range s.platforms {
 		p.Mount(s.mux)
@@ -98,7 +98,12 @@ func (s *Sim) Step(ctx context.Context) (time.Time, error) { return s.kit.Notice
 func (s *Sim) Woken() <-chan struct{} { return s.kit.Woken() }
 
 // Credentials returns what a merchant configures.
-func (s *Sim) Credentials() Credentials { return s.credentials }
+func (s *Sim) Credentials() Credentials {
+	return Credentials{WeChat: s.wechat.Credentials(), Alipay: s.alipay.Credentials()}
+}
+
+// WeChat is the one platform, for what programs alone do to it.
+func (s *Sim) WeChat() *wechatsim.Sim { return s.wechat }
 
 // Close syncs and closes the books, after the last call and Step.
 func (s *Sim) Close() error { return s.kit.Close() }

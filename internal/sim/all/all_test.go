@@ -26,7 +26,7 @@ import (
 
 var testKeys = sync.OnceValue(func() map[string]*rsa.PrivateKey {
 	out := map[string]*rsa.PrivateKey{}
-	for _, name := range []string{"wechat.merchant", "wechat.platform", "alipay_app", "alipay_platform"} {
+	for _, name := range []string{"wechat.merchant", "wechat.platform", "wechat.ca", "alipay_app", "alipay_platform"} {
 		key, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
 			panic(err)
@@ -210,7 +210,7 @@ func TestCredentialsHaveTheContractsNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for platform, names := range map[string]string{
-		"wechat": "api_v3_key appid base_url mch_key mchid private_key public_key public_key_id serial_no",
+		"wechat": "api_v3_key appid base_url mch_cert mch_key mch_p12 mchid private_key public_key public_key_id serial_no",
 		"alipay": "alipay_public_key app_id app_private_key gateway_url seller_id",
 	} {
 		var have []string

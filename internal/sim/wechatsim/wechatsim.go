@@ -16,6 +16,7 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"net/http"
+	"sync"
 
 	"piaohao/internal/sim/simkit"
 )
@@ -29,10 +30,11 @@ const (
 // publicKeyForm makes the id of the platform's public key, which holds the merchant's number.
 const publicKeyForm = "PUB_KEY_ID_0%s00000000000000000000001"
 
-// Names of the two keys in simkit.Options.Keys.
+// Names of keys in simkit.Options.Keys.
 const (
 	MerchantKey = "wechat.merchant"
-	PlatformKey = "wechat.platform"
+	PlatformKey = "wechat.platform" // in public-key mode
+	CAKey       = "wechat.ca"       // issues certificates
 )
 
 const platformName = "wechat"
@@ -40,10 +42,15 @@ const platformName = "wechat"
 // Sim is the platform. It implements simkit.Platform.
 type Sim struct {
 	kit         *simkit.Kit
+	mode        KeyMode
 	credentials Credentials
 	merchant    *rsa.PublicKey  // verifies requests
-	platform    *rsa.PrivateKey // signs answers and notices
-	seal        cipher.AEAD     // encrypts notices under the APIv3 key
+	platform    *rsa.PrivateKey // signs answers and notices, in public-key mode
+	seal        cipher.AEAD     // encrypts notices and certificates under the APIv3 key
+
+	rotating     sync.Mutex // one rotation at a time
+	mu           sync.Mutex
+	certificates []platformCertificate // all there ever were, oldest first
 }
 
 // Credentials is what a merchant of this platform is given.
@@ -55,14 +62,20 @@ type Credentials struct {
 	PrivateKey  string `json:"private_key"`   // the merchant's, PKCS#8 PEM
 	APIv3Key    string `json:"api_v3_key"`    // 32 ASCII characters
 	MchKey      string `json:"mch_key"`       // of APIv2, 32 ASCII characters
-	PublicKeyID string `json:"public_key_id"` // of the platform's key
-	PublicKey   string `json:"public_key"`    // the platform's, SPKI PEM
+	MchCert     string `json:"mch_cert"`      // the merchant's API certificate, PEM
+	MchP12      string `json:"mch_p12"`       // the same with its key: PKCS#12 under the merchant's number, Base64
+	PublicKeyID string `json:"public_key_id"` // of the platform's key; "" in CertificateMode
+	PublicKey   string `json:"public_key"`    // the platform's, SPKI PEM; "" in CertificateMode
+
+	// PlatformCerts are the platform certificates listed at this moment, PEM, the one that signs first; "" in PublicKeyMode.
+	PlatformCerts string `json:"platform_certs,omitempty"`
 }
 
 // Options say which merchant the platform knows; the zero value is the simulator's reserved one in public-key mode.
 type Options struct {
 	AppID      string // "" = AppID
 	MerchantID string // "" = MerchantID
+	Keys       KeyMode
 }
 
 // New makes the platform on the kit's books, with new keys where there are none yet.
@@ -76,11 +89,14 @@ func New(kit *simkit.Kit, o Options) (*Sim, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sim{kit: kit, merchant: &merchant.PublicKey, platform: platform}
+	s := &Sim{kit: kit, mode: o.Keys, merchant: &merchant.PublicKey, platform: platform}
 	if s.credentials, err = newCredentials(kit, o, merchant, platform); err != nil {
 		return nil, err
 	}
 	if s.seal, err = newSeal(s.credentials.APIv3Key); err != nil {
+		return nil, err
+	}
+	if err := s.openCertificates(); err != nil {
 		return nil, err
 	}
 	kit.Notices.Register(platformName, postman{s})
@@ -89,12 +105,7 @@ func New(kit *simkit.Kit, o Options) (*Sim, error) {
 }
 
 func newCredentials(kit *simkit.Kit, o Options, merchant, platform *rsa.PrivateKey) (Credentials, error) {
-	// A first nibble of 1 … 7 keeps the serial 40 digits long in every tool (wechatpy drops a leading zero).
-	first, err := kit.KeptText("wechat.serial_no.first", "1234567", 1)
-	if err != nil {
-		return Credentials{}, err
-	}
-	rest, err := kit.KeptText("wechat.serial_no.rest", simkit.UpperHex, 39)
+	serial, err := newSerial(kit, "wechat.serial_no")
 	if err != nil {
 		return Credentials{}, err
 	}
@@ -110,11 +121,17 @@ func newCredentials(kit *simkit.Kit, o Options, merchant, platform *rsa.PrivateK
 	if err != nil {
 		return Credentials{}, err
 	}
-	public, err := simkit.PublicPEM(&platform.PublicKey)
-	return Credentials{
-		BaseURL: kit.PublicURL, AppID: o.AppID, MerchantID: o.MerchantID, SerialNo: first + rest, PrivateKey: private,
-		APIv3Key: apiKey, MchKey: mchKey, PublicKeyID: fmt.Sprintf(publicKeyForm, o.MerchantID), PublicKey: public,
-	}, err
+	c := Credentials{
+		BaseURL: kit.PublicURL, AppID: o.AppID, MerchantID: o.MerchantID, SerialNo: serial, PrivateKey: private,
+		APIv3Key: apiKey, MchKey: mchKey,
+	}
+	if o.Keys != CertificateMode {
+		c.PublicKeyID = fmt.Sprintf(publicKeyForm, o.MerchantID)
+		if c.PublicKey, err = simkit.PublicPEM(&platform.PublicKey); err != nil {
+			return Credentials{}, err
+		}
+	}
+	return c, issueMerchant(kit, &c, merchant)
 }
 
 func newSeal(apiKey string) (cipher.AEAD, error) {
@@ -129,7 +146,16 @@ func newSeal(apiKey string) (cipher.AEAD, error) {
 func (s *Sim) Name() string { return platformName }
 
 // Credentials returns what the merchant configures.
-func (s *Sim) Credentials() Credentials { return s.credentials }
+func (s *Sim) Credentials() Credentials {
+	c := s.credentials
+	if s.mode == PublicKeyMode {
+		return c
+	}
+	for _, published := range s.published() {
+		c.PlatformCerts += simkit.CertificatesPEM(published.DER)
+	}
+	return c
+}
 
 // Mount adds the platform's paths.
 func (s *Sim) Mount(mux *http.ServeMux) {
@@ -139,4 +165,5 @@ func (s *Sim) Mount(mux *http.ServeMux) {
 	} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { s.serveV2(w, r, serve) })
 	}
+	mux.HandleFunc("POST /sim/wechat/rotate", s.serveRotate)
 }
