@@ -62,10 +62,16 @@ func (p postman) Write(n simkit.Notice, probe bool) (http.Header, []byte, error)
 	if err := json.Unmarshal(n.Content, &t); err != nil {
 		return nil, nil, fmt.Errorf("notice %s: %w", n.ID, err)
 	}
-	message := p.noticeFields(t, p.kit.Clock.Now()).encode(t.Order.Charset)
-	message, err := signMessage(p.platformKey, t.Order.SignType, message, probe)
+	fields := p.noticeFields(t, p.kit.Clock.Now())
+	if p.faults.Load().NoticeCertSN && p.certSN() != "" {
+		fields["alipay_cert_sn"] = p.certSN()
+	}
+	message, err := signMessage(p.platformKey, t.Order.SignType, fields.encode(t.Order.Charset), probe)
 	if err != nil {
 		return nil, nil, err
+	}
+	if p.faults.Load().NoticeCertSNOut && p.certSN() != "" {
+		message["alipay_cert_sn"] = p.certSN()
 	}
 	header, inCapitals := http.Header{}, strings.ToUpper(string(t.Order.Charset))
 	// The platform's own header, which no media type parser accepts.
