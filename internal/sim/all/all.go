@@ -9,6 +9,8 @@
 //	GET, POST /sim/faults   simkit.FaultSettings; a POST replaces all of them
 //	GET, POST /sim/clock    POST {"advance":"15m"} and/or {"scale":60}
 //
+//	POST /sim/wechat/rotate {"overlap":"24h"} a new platform certificate, which signs once the overlap is over
+//
 // A platform may add its own under /sim/<its name>/.
 package all
 
@@ -64,7 +66,8 @@ type Sim struct {
 	mux       *http.ServeMux
 }
 
-// New opens the books and builds both platforms. At the first start of a directory it makes four RSA keys (about 0.5 s).
+// New opens the books and builds both platforms. At the first start of a directory it makes five RSA keys (about 0.5 s), and
+// one more for each certificate of WeChat's and two for Alipay's where these modes are chosen.
 func New(o Options) (*Sim, error) {
 	kit, err := simkit.New(o.kit())
 	if err != nil {

@@ -311,3 +311,39 @@ func TestMerchantOnTheWayToThePublicKey(t *testing.T) {
 		t.Errorf("notices by %v, want both", by)
 	}
 }
+
+// TestChosenMerchant: all that names the merchant follows the options.
+func TestChosenMerchant(t *testing.T) {
+	t.Parallel()
+	const app, merchant = "wx0123456789abcdef", "1600000001"
+	b := newBenchOf(t, Options{AppID: app, MerchantID: merchant})
+	c := b.sim.Credentials()
+	raw, err := json.Marshal(c)
+	if err != nil || strings.Contains(string(raw), AppID) || strings.Contains(string(raw), MerchantID) || c.PublicKeyID != "PUB_KEY_ID_0160000000100000000000000000000001" {
+		t.Errorf("credentials %s, %v", raw, err)
+	}
+	ours := func(r *http.Request) {
+		r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), MerchantID, merchant, 1))
+		r.Header.Set("Wechatpay-Serial", c.PublicKeyID)
+	}
+	if got := b.call("GET", byNumber("chosen-1"), ""); got.line != "401 SIGN_ERROR" {
+		t.Errorf("the reserved merchant: %s", got.raw)
+	}
+	in, url := newInbox(t, status(http.StatusNoContent))
+	order := params("chosen-1", map[string]any{"appid": app, "mchid": merchant, "notify_url": url})
+	got := b.read(b.send(request{method: "POST", target: native, body: order, after: ours}))
+	if got.line != "200" {
+		t.Fatalf("order: %s", got.raw)
+	}
+	if paid := b.pay(fmt.Sprint(got.body["code_url"]), "p"); paid.Payee != "模拟微信商户 "+merchant {
+		t.Errorf("payee %s", paid.Payee)
+	}
+	b.step()
+	if _, plain := openNotice(t, c.APIv3Key, in.bodies[0]); !strings.HasPrefix(plain, `{"appid":"`+app+`","mchid":"`+merchant+`"`) {
+		t.Errorf("notice %s", plain)
+	}
+	got = b.read(b.send(request{method: "GET", target: "/v3/pay/transactions/out-trade-no/chosen-1?mchid=" + merchant, after: ours}))
+	if got.line != "200" || got.body["mchid"] != merchant || got.body["appid"] != app {
+		t.Errorf("query %s", got.raw)
+	}
+}

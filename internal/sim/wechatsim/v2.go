@@ -161,5 +161,5 @@ func (s *Sim) writeV2Broken(w http.ResponseWriter, why v2Broken) {
 func (s *Sim) sendV2(w http.ResponseWriter, message []element) {
 	w.Header().Set("Date", s.kit.Wall().UTC().Format(http.TimeFormat))
 	w.Header().Set("Content-Type", "text/xml; charset=utf-8")
-	_, _ = w.Write(writeXML(message)) //nolint:gosec // XML for a program; a failed write is its hang-up
+	_, _ = w.Write(writeXML(message)) // a failed write is the hang-up of who asked
 }
