@@ -26,7 +26,17 @@ var reserved = map[string]bool{
 
 // publishedKeys are SHA-256 hashes of the SubjectPublicKeyInfo of keys whose private half, or whose use as an example,
 // is public. What they sign proves nothing.
-var publishedKeys = map[string]bool{}
+// The platforms' own certificates are many merchants' at once and do not belong here.
+var publishedKeys = map[string]bool{
+	"0076df9361cc1f5744359234d7df9fd43442cf369fb98826562f1d10a347ec5c": true, // test merchant 1900007291 (WeChat Pay, 签名生成)
+	"8a5b82f18120806bb2c6b46e1a2f8687ceaa20a45bc2b649e37e6d9878336dc5": true, // test platform certificate D7CE59D1F522D701 (wechatpay-go)
+	"b23f1622e2ca1cf67c7315b53b8235ef798cd4abe8acf77f9288bb1ffa348b91": true, // test of alipay-sdk-nodejs
+	"272a7afff7f7d6da800e6799ef860d2ac4f09632801436462053d8f530484757": true, // test of go-pay/gopay
+	"383b30aee974393188adcfdea556427d0a0b763786e6cfdd74204c965fb9c7b1": true, // test of alipay-sdk-java-all
+	"d72239530d2cb617f83bbafc1485313aedf8a35a137aecca7112597c00b8e1d2": true, // python-alipay-sdk, tests/certs/dc/app_public_key_cert.crt
+	"93d0824fdd4da1520643612f6983f9330e4a035e81f52d85f90330b1b420cb1d": true, // go-pay/gopay, alipay/cert/appPublicCert.crt
+	"615c7e0acd31779d125e300a3b613fc21adce7e7cd01049265d8d9c8cd7bf05f": true, // smartwalle/alipay, examples/appPublicCert.crt
+}
 
 // sampleText is what people write in place of a value: "your…", "xxxx", "...", "<key>", 你的….
 var sampleText = regexp.MustCompile(`(?i)^<.*>$|^\$?\{.*\}$|\.\.\.|…|^your|your[_-]?(app|mch|merchant|key|id|api|domain|private|public|secret)|^x+$|x{6}|change[_-]?me|placeholder|replace[_-]?me|你的|您的|填写|替换|这里`)
