@@ -222,15 +222,16 @@ func (l *loader) unknown(platforms []*platform) {
 	}
 	var strange []string
 	for name := range set {
-		prefix, _, _ := strings.Cut(strings.ToUpper(name), "_")
+		prefix, _, _ := strings.Cut(strings.ToUpper(name[:min(len(name), maxName)]), "_")
 		if names, ours := known[prefix]; ours && set[name] && !slices.Contains(names, name) {
 			strange = append(strange, name)
 		}
 	}
 	slices.Sort(strange)
 	for _, name := range strange {
-		prefix, _, _ := strings.Cut(strings.ToUpper(name), "_")
-		meant, edits := nearest(name, known[prefix])
+		short := name[:min(len(name), maxName)]
+		prefix, _, _ := strings.Cut(strings.ToUpper(short), "_")
+		meant, edits := nearest(short, known[prefix])
 		p := l.problem(name, fault{"unknown", "no such setting", "did you mean " + meant + "? Else delete it"})
 		if !shownName.MatchString(name) {
 			p.Setting = ""
@@ -242,17 +243,28 @@ func (l *loader) unknown(platforms []*platform) {
 	}
 }
 
-// typingErrors is how many edits make one name into another by mistake.
-const typingErrors = 3
+// maxName is how much of a name is compared, in bytes.
+const maxName = 64
 
-// nearest is the known name with the fewest edits to name.
+// typingErrors is how many edits make one name into another by mistake.
+const typingErrors = 4
+
+// nearest is the known name with the fewest edits to name, the order of its words being no matter.
 func nearest(name string, known []string) (best string, edits int) {
+	name = strings.ToUpper(name)
 	for _, k := range known {
-		if d := distance(strings.ToUpper(name), k); best == "" || d < edits {
+		if d := min(distance(name, k), distance(words(name), words(k))); best == "" || d < edits {
 			best, edits = k, d
 		}
 	}
 	return best, edits
+}
+
+// words is a name with its words in order.
+func words(name string) string {
+	list := strings.Split(name, "_")
+	slices.Sort(list)
+	return strings.Join(list, "_")
 }
 
 // distance is Levenshtein's, over bytes.

@@ -102,13 +102,19 @@ var drivers = []channel.Driver{
 	},
 }
 
-var pair = sync.OnceValue(func() *rsa.PrivateKey {
+// Keys of the merchant and of the platform.
+var (
+	pair  = sync.OnceValue(newPair)
+	other = sync.OnceValue(newPair)
+)
+
+func newPair() *rsa.PrivateKey {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		panic(err)
 	}
 	return key
-})
+}
 
 func privateText() string {
 	der, err := x509.MarshalPKCS8PrivateKey(pair())
@@ -118,8 +124,11 @@ func privateText() string {
 	return strings.TrimSpace(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 }
 
-func publicText() string {
-	der, err := x509.MarshalPKIXPublicKey(&pair().PublicKey)
+func publicText() string      { return publicOf(pair()) }
+func otherPublicText() string { return publicOf(other()) }
+
+func publicOf(key *rsa.PrivateKey) string {
+	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
 	if err != nil {
 		panic(err)
 	}
@@ -294,7 +303,9 @@ func TestRefusedPlatforms(t *testing.T) {
 		{"simulated cashier beside real money", settings("shared", "old", "url", "SIM_CASHIER_URL=http://127.0.0.1:5001"), ".env:5: SIM_CASHIER_URL: belongs to test mode"},
 		{"demo shop beside real money", settings("shared", "old", "url", "DEMO_ADDR=127.0.0.1:5002"), ".env:5: DEMO_ADDR: belongs to test mode"},
 		{"public test beside real money", settings("shared", "old", "url", "ALLOW_PUBLIC_TEST=1"), ".env:5: ALLOW_PUBLIC_TEST: belongs to test mode"},
+		{"words in another order", settings("shared", "WECHAT_MCH_PRIVATE_KEY="+privateText(), "WECHAT_API_KEY_V3="+newKey, "url"), "WECHAT_API_KEY_V3: no such setting; did you mean WECHAT_API_V3_KEY?"},
 		// keys
+		{"name of a file in place of a key", settings("ALIPAY_APP_ID=2021004157389206\nALIPAY_PRIVATE_KEY=/etc/piaohao/app.pem\nALIPAY_PUBLIC_KEY="+publicText(), "url"), ".env:2: ALIPAY_PRIVATE_KEY: is the name of a file, not its content; give the variable the ending _FILE"},
 		{"key that is none", settings("ALIPAY_APP_ID=2021004157389206\nALIPAY_PRIVATE_KEY=hunter2hunter2\nALIPAY_PUBLIC_KEY="+publicText(), "url"), ".env:2: ALIPAY_PRIVATE_KEY: is neither PEM nor base64; copy it again"},
 		{"key of the other kind", settings("ALIPAY_APP_ID=2021004157389206\nALIPAY_PRIVATE_KEY="+publicText()+"\nALIPAY_PUBLIC_KEY="+publicText(), "url"), "ALIPAY_PRIVATE_KEY is no private key; swap them"},
 		{"key that is not complete is not also missing", settings("ALIPAY_APP_ID=2021004157389206\nALIPAY_PRIVATE_KEY=-----BEGIN PRIVATE KEY-----\nMIIE\nALIPAY_PUBLIC_KEY="+publicText(), "url"), ".env:2: ALIPAY_PRIVATE_KEY: the key is not complete"},

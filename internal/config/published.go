@@ -44,6 +44,9 @@ var sampleText = regexp.MustCompile(`(?i)^<.*>$|^\$?\{.*\}$|\.\.\.|…|^your|you
 // sampleHost is what samples of URLs have for a host.
 var sampleHost = regexp.MustCompile(`(?i)(^|\.)your-?(domain|site|shop|host|server)\.|^abcd1234\.ngrok`)
 
+// fileName is what people write who have the key in a file.
+var fileName = regexp.MustCompile(`(?i)^\S{1,200}\.(pem|key|crt|cer|der|p12|pfx|txt)$`)
+
 // fewest distinct characters of a secret; a random text of 32 hexadecimal digits has fewer once in 10⁸.
 const secretVariety = 7
 
@@ -51,6 +54,7 @@ var (
 	isSample    = fault{"placeholder", "is still the sample of a document", "put your own value there"}
 	isReserved  = fault{"simulator", "is a number of the built-in simulator", "the simulator needs no settings: delete this one, or put the number there that the platform gave you"}
 	isPublished = fault{"published_key", "is a key that documents or libraries publish: everybody can sign with it", "make a key of your own and register it with the platform"}
+	isPath      = fault{"path", "is the name of a file, not its content", "give the variable the ending _FILE to name a file"}
 	isWeak      = fault{"placeholder", "has hardly any different characters", "set a random one at the platform and put it there"}
 )
 
@@ -71,6 +75,8 @@ func judgeValue(f field) *fault {
 		return nil
 	case sampleText.MatchString(v):
 		return &isSample
+	case f.key != "" && fileName.MatchString(v):
+		return &isPath
 	case f.secret && f.key == "" && variety(v) < secretVariety:
 		return &isWeak
 	}
