@@ -19,7 +19,7 @@ import (
 
 var (
 	settingName = regexp.MustCompile(`^[A-Z]+(_[A-Z]+)+$`)
-	settingLine = regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\| (?:`([^`]+)`|–) \\| .+ \\|$")
+	settingLine = regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\| (?:`([^`]+)`|–) \\| (.+) \\|$")
 )
 
 // TestReadmesNameTheSettings holds the tables of both READMEs against Load: the same variables, with defaults that
