@@ -236,3 +236,32 @@ func TestGuide(t *testing.T) {
 		}
 	})
 }
+
+// TestNothingOfTheFileIsShown puts a word into every place of a complete file: whatever it breaks, no problem and no
+// warning repeats it.
+func TestNothingOfTheFileIsShown(t *testing.T) {
+	t.Parallel()
+	const (
+		canary = "canary7canary"
+		step   = 17 // characters between two places: every line is met, and every kind of value
+	)
+	whole := realFile(nil, "WECHAT_SANDBOX=false\nWECHAT_PRODUCTS=native\nTRUSTED_PROXIES=10.0.0.7\nDATABASE_URL=postgres://u:p@db/x")
+	for name, file := range map[string]string{"as it is": whole, "quoted": strings.NewReplacer("=-----", "=\"-----", "KEY-----\nW", "KEY-----\"\nW").Replace(whole)} {
+		t.Run("A100 a file "+name, func(t *testing.T) {
+			t.Parallel()
+			refused := 0
+			for at := 0; at <= len(file); at += step {
+				c, err := config.Load(config.Source{File: []byte(file[:at] + canary + file[at:]), FileName: ".env"}, all.Drivers)
+				if err != nil {
+					refused++
+				}
+				if text := fmt.Sprint(err, c.Warnings); strings.Contains(text, canary) {
+					t.Fatalf("at %d: %s", at, text)
+				}
+			}
+			if refused == 0 {
+				t.Error("nothing was refused")
+			}
+		})
+	}
+}

@@ -149,7 +149,7 @@ func hold(t *testing.T, name, got, want string) {
 		t.Errorf("%s is not what the drivers' tags say: go test ./internal/config -run Documents -update", name)
 		return
 	}
-	if err := os.WriteFile("../../"+name, []byte(want), 0o644); err != nil { //nolint:gosec // a document
+	if err := os.WriteFile("../../"+name, []byte(want), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
