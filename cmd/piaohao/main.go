@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"piaohao/internal/channel/all"
 	"piaohao/internal/config"
 )
 
@@ -35,8 +36,17 @@ func main() {
 	}
 }
 
+// settings reads the environment and the .env file; what is odd about them goes to standard error.
 func settings() (config.Config, error) {
-	return config.Load(config.Source{Env: config.Environ(os.Environ())}, nil)
+	src, err := config.FromOS(os.Environ())
+	if err != nil {
+		return config.Config{}, err
+	}
+	c, err := config.Load(src, all.Drivers)
+	for _, w := range c.Warnings {
+		fmt.Fprintln(os.Stderr, "piaohao:", w)
+	}
+	return c, err
 }
 
 type version struct{}
