@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -277,10 +278,17 @@ const (
 	webhookKeyMin     = 24
 	webhookKeyMax     = 64
 	webhookKeyExample = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	webhookKeys       = 2
 	webhookKeyVariety = 8 // distinct bytes; a random key of 24 bytes has fewer once in 10²⁴
 )
 
+// goodWebhookSecret takes one key, or two with a comma between while the shop changes from the second to the first (A40).
 func goodWebhookSecret(v string) bool {
+	list := strings.Split(v, ",")
+	return len(list) <= webhookKeys && !slices.ContainsFunc(list, func(key string) bool { return !goodWebhookKey(key) })
+}
+
+func goodWebhookKey(v string) bool {
 	text, ok := strings.CutPrefix(v, "whsec_")
 	if !ok || text == webhookKeyExample {
 		return false

@@ -70,6 +70,7 @@ func TestAccepted(t *testing.T) {
 		{"origins of the shop's own", "RETURN_URL_ORIGINS=https://a.example,HTTPS://B.example:8443/", origins, "https://a.example https://b.example:8443"},
 		{"shortest webhook secret", "WEBHOOK_URL=http://a.example/ WEBHOOK_SECRET=" + webhookKey(24), webhook, "http://a.example/ " + webhookKey(24)},
 		{"longest webhook secret", "WEBHOOK_URL=http://a.example/ WEBHOOK_SECRET=" + webhookKey(64), webhook, "http://a.example/ " + webhookKey(64)},
+		{"A40 webhook, new and old", "WEBHOOK_URL=http://a.example/ WEBHOOK_SECRET=" + webhookKey(24) + "," + goodSecret, webhook, "http://a.example/ " + webhookKey(24) + "," + goodSecret},
 		{"webhook", "WEBHOOK_URL=http://127.0.0.1:9000/hook WEBHOOK_SECRET=" + goodSecret, webhook, "http://127.0.0.1:9000/hook " + goodSecret},
 		{"proxies", "TRUSTED_PROXIES=10.0.0.7,172.18.3.4/16,::1", proxies, "10.0.0.7/32 172.18.0.0/16 ::1/128"},
 		{"a proxy on this machine", "", proxies, "127.0.0.0/8 ::1/128"},
@@ -137,6 +138,8 @@ func TestRefused(t *testing.T) {
 		{"MySQL", "DATABASE_URL=mysql://u:p@db/piaohao", "DATABASE_URL: write it as postgres://"},
 		{"PostgreSQL without a database", "DATABASE_URL=postgres://db", "DATABASE_URL: write it as postgres://"},
 		{"PostgreSQL with a raw % in the password", "DATABASE_URL=postgres://u:5%z@db/piaohao", "DATABASE_URL: write it as postgres://"},
+		{"A40 three webhook secrets", withURL + goodSecret + "," + goodSecret + "," + goodSecret, "WEBHOOK_SECRET: is no whsec_ key"},
+		{"A40 the old webhook secret short", withURL + goodSecret + ",whsec_c2hvcnQ=", "WEBHOOK_SECRET: is no whsec_ key"},
 		{"webhook URL alone", "WEBHOOK_URL=http://127.0.0.1/hook", "WEBHOOK_SECRET: set it"},
 		{"webhook secret alone", "WEBHOOK_SECRET=" + goodSecret, "WEBHOOK_URL: set it"},
 		{"webhook URL relative", "WEBHOOK_URL=/hook WEBHOOK_SECRET=" + goodSecret, "WEBHOOK_URL: write it as"},
@@ -186,7 +189,7 @@ func TestAllErrorsAtOnce(t *testing.T) {
 		name, _, _ := strings.Cut(line, ":")
 		names = append(names, name)
 	}
-	want := []string{"WECHAT_APPID", "ALIPAY_SANDBOX", "LISTEN_ADDR", "LOG_LEVEL", "DATABASE_URL", "WEBHOOK_SECRET"}
+	want := []string{"WECHAT_APPID", "ALIPAY_SANDBOX", "WECHAT_APP_ID", "LISTEN_ADDR", "LOG_LEVEL", "DATABASE_URL", "WEBHOOK_SECRET"}
 	if !slices.Equal(names, want) {
 		t.Errorf("errors name %v, want %v", names, want)
 	}

@@ -153,7 +153,7 @@ var (
 		"RSA, 2048 bits, PEM or bare base64, PKCS#8 or PKCS#1, without a passphrase"}
 	publicField = field{"ALIPAY_PUBLIC_KEY", keys.Public, "put Alipay's public key (支付宝公钥) there, which the console shows once the app's " +
 		"own (应用公钥) is uploaded: PEM or bare base64; or use certificates: ALIPAY_APP_CERT, ALIPAY_CERT and ALIPAY_ROOT_CERT"}
-	appCertField  = field{"ALIPAY_APP_CERT", keys.Certificate, "put appCertPublicKey_<APPID>.crt there, downloaded from the console (应用公钥证书)"}
+	appCertField  = field{"ALIPAY_APP_CERT", keys.Certificate, "put appCertPublicKey_APPID.crt there, downloaded from the console (应用公钥证书)"}
 	certField     = field{"ALIPAY_CERT", keys.Certificate, "put alipayCertPublicKey_RSA2.crt there, downloaded from the console (支付宝公钥证书)"}
 	rootCertField = field{"ALIPAY_ROOT_CERT", keys.Certificate, "put alipayRootCert.crt there, downloaded from the console (支付宝根证书)"}
 )

@@ -57,7 +57,7 @@ func (i *inspector) appCert(found keys.Found, appID string) bool {
 		i.fault("root_as_certificate", appCertField.setting, "is the certificate of an authority, not the app's", appCertField.cure)
 	case i.held.private != nil && !i.isOwn(found.Public):
 		i.fault("other_key", appCertField.setting, "is not the certificate of ALIPAY_PRIVATE_KEY", "put the pair there: "+
-			"the private key whose certificate request was uploaded, and appCertPublicKey_<APPID>.crt that the console gave for it")
+			"the private key whose certificate request was uploaded, and appCertPublicKey_APPID.crt that the console gave for it")
 	case other != "" && isAppID(appID) && !placeholder(appID) && other != appID:
 		i.fault("other_app", appCertField.setting, "is the certificate of another app than ALIPAY_APP_ID", appCertField.cure)
 	default:
