@@ -74,6 +74,7 @@ func (g *Gateway) closeAttempt(ctx context.Context, p pay.Payment, c store.Claim
 		return g.account(a.Account).Channel.Close(ctx, a)
 	})
 	g.logCall("close", a, start, err)
+	g.recordCall("close", a, string(o.State), err)
 	if err == nil {
 		o.Tries = c.Tries
 		out, err := g.observe(ctx, p, o, nil)

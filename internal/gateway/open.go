@@ -128,6 +128,7 @@ func (g *Gateway) open(ctx context.Context, p pay.Payment, c store.Claim, handOu
 		return g.account(a.Account).Channel.Open(ctx, *a)
 	})
 	g.logCall("open", *a, start, err)
+	g.recordCall("open", *a, string(shape.Kind), err)
 	if err == nil {
 		out, err := g.decide(ctx, p, pay.Opened{AttemptID: a.ID, Tries: c.Tries, Shape: shape, HandOut: handOut})
 		return out.payment, true, err

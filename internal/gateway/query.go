@@ -80,6 +80,7 @@ func (g *Gateway) query(ctx context.Context, p pay.Payment, c store.Claim) (pay.
 		return g.account(a.Account).Channel.Query(ctx, a)
 	})
 	g.logCall("query", a, start, err)
+	g.recordCall("query", a, string(o.State), err)
 	if err != nil {
 		g.backOff(ctx, a, err)
 		return p, pay.Unknown, false, nil

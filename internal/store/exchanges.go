@@ -71,15 +71,17 @@ const (
 
 // RecordExchanges counts each exchange in the newest equal row of its kind, or adds it. One without an attempt becomes
 // that of the attempt whose number it names. What exceeds MaxExchanges and MaxRefused is forgotten, the oldest first.
-func (db *DB) RecordExchanges(ctx context.Context, all []Exchange) error {
-	for len(all) > 0 {
-		n := min(len(all), exchangeBatch)
-		if err := db.recordExchanges(ctx, all[:n]); err != nil {
-			return fmt.Errorf("store: recording exchanges: %w", err)
+//
+// stored says how many were, in order, when an error kept the rest from it.
+func (db *DB) RecordExchanges(ctx context.Context, all []Exchange) (stored int, err error) {
+	for stored < len(all) {
+		n := min(len(all)-stored, exchangeBatch)
+		if err := db.recordExchanges(ctx, all[stored:stored+n]); err != nil {
+			return stored, fmt.Errorf("store: recording exchanges: %w", err)
 		}
-		all = all[n:]
+		stored += n
 	}
-	return nil
+	return stored, nil
 }
 
 func (db *DB) recordExchanges(ctx context.Context, some []Exchange) error {

@@ -21,6 +21,13 @@ func (w *world) notice(number, outcome, code string, at int, refused bool) Excha
 	}
 }
 
+func (w *world) record(all ...Exchange) {
+	w.t.Helper()
+	if n, err := w.RecordExchanges(w.t.Context(), all); err != nil || n != len(all) {
+		w.t.Fatal(n, err)
+	}
+}
+
 // lines writes exchanges as "op outcome/code ×times first–last".
 func lines(all []Exchange) []string {
 	var out []string
@@ -45,7 +52,7 @@ func TestExchangesAreCounted(t *testing.T) {
 			w.notice(a.OutTradeNo, "forged", "signature", 3, true), w.notice(a.OutTradeNo, "forged", "time", 4, true),
 			w.notice(a.OutTradeNo, "forged", "signature", 5, true), call("answered", "unpaid", "", 6), call("answered", "unpaid", "", 5),
 		} {
-			must(t, w.RecordExchanges(t.Context(), []Exchange{e}))
+			w.record(e)
 		}
 		got, err := w.Exchanges(t.Context(), p.ID)
 		must(t, err)
@@ -81,7 +88,7 @@ func TestA10ExchangesAreBounded(t *testing.T) {
 		}
 		other := w.notice("y", "forged", "signature", 0, true)
 		other.Account = "other"
-		must(t, w.RecordExchanges(t.Context(), slices.Concat(own, []Exchange{other}, strange)))
+		w.record(slices.Concat(own, []Exchange{other}, strange)...)
 		got, err := w.Exchanges(t.Context(), p.ID)
 		must(t, err)
 		if len(got) != MaxExchanges || got[0].Code != "50" {
@@ -149,7 +156,7 @@ func TestIncidentsAreCounted(t *testing.T) {
 		}
 		e := w.notice(a.OutTradeNo, "quarantine", "amount_mismatch", 1, false)
 		e.Times = 7
-		must(t, w.RecordExchanges(t.Context(), []Exchange{e}))
+		w.record(e)
 		got, err := w.Incidents(t.Context(), p.ID)
 		must(t, err)
 		newest, err := w.NewestIncidents(t.Context(), 1)
