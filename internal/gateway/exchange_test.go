@@ -101,8 +101,8 @@ func TestRefusedNoticesWithoutAnAttempt(t *testing.T) {
 	}
 }
 
-// A10 and money rule 4: what anybody can send is bounded in memory, in rows and in commits.
-func TestA10FloodOfDifferentForgeries(t *testing.T) {
+// Money rule 4: what anybody can send is bounded in memory, in rows and in commits.
+func TestFloodOfDifferentForgeries(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.create("o1", "scan")

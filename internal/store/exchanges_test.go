@@ -74,7 +74,7 @@ func TestExchangesAreCounted(t *testing.T) {
 	})
 }
 
-func TestA10ExchangesAreBounded(t *testing.T) {
+func TestExchangesAreBounded(t *testing.T) {
 	onEngines(t, func(t *testing.T, w *world) {
 		p := w.stored(w.newPayment("o"))
 		var own, strange []Exchange
@@ -182,6 +182,11 @@ func TestDeliveriesOfAPayment(t *testing.T) {
 			t.Fatal(ok, err)
 		}
 		must(t, w.FinishDelivery(ctx, d, false, start.Add(time.Minute), 503, "down"))
+		for shop, want := range map[string]bool{"shop": true, "other": false} {
+			if has, err := w.HasEndpoint(ctx, shop); err != nil || has != want {
+				t.Errorf("%s has an endpoint: %v %v", shop, has, err)
+			}
+		}
 		got, err := w.Deliveries(ctx, p.ID)
 		must(t, err)
 		want := []DeliveryState{{

@@ -70,6 +70,13 @@ func (db *DB) UpsertEndpoint(ctx context.Context, e Endpoint) error {
 	})
 }
 
+// HasEndpoint says whether the shop hears of its events.
+func (db *DB) HasEndpoint(ctx context.Context, shop string) (bool, error) {
+	var n number
+	err := db.found(ctx, `SELECT COUNT(*) FROM endpoints WHERE shop = $1`, []any{shop}, &n)
+	return n > 0, err
+}
+
 // RemoveEndpoint forgets the shop's endpoint and gives up what was still to be delivered to it.
 func (db *DB) RemoveEndpoint(ctx context.Context, shop string) error {
 	return db.upsert(ctx, "the removal of an endpoint",
