@@ -3,9 +3,7 @@ package gateway
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"slices"
 	"strings"
@@ -19,7 +17,6 @@ import (
 // Bounds of what an operator asks for.
 const (
 	MaxTroubles = 2000 // of one answer
-	keyBytes    = 32   // of randomness in an API key
 	hintLength  = 4    // last characters of a key that are kept in clear
 	maxKeyName  = 64   // characters
 )
@@ -120,9 +117,7 @@ func (g *Gateway) CreateKey(ctx context.Context, by, shop, name string) (NewKey,
 	if g.Livemode {
 		prefix = LiveKeyPrefix
 	}
-	var random [keyBytes]byte
-	_, _ = rand.Read(random[:]) // never fails
-	text := prefix + base64.RawURLEncoding.EncodeToString(random[:])
+	text := prefix + g.NewToken() + g.NewToken() // ≥ 256 random bits
 	k := store.Key{
 		ID: g.NewID("key"), Shop: shop, Name: name, Hint: text[len(text)-hintLength:], Livemode: g.Livemode,
 		CreatedAt: g.Now(), CreatedBy: by,
