@@ -25,6 +25,10 @@ var cures = map[[2]string]cure{
 	{"forged", "sign_type"}: {
 		"签名类型不符：在平台与设置中使用同一种", "another kind of signature than configured: use the same at the platform and in the settings",
 	},
+	{"forged", "header_missing"}: {
+		"没有平台的签名头：多半是扫描器；若是真通知，检查反向代理是否删去了请求头",
+		"the platform's signature headers are missing: most often a scanner; if it is genuine, check that no proxy drops headers",
+	},
 	{"forged", ""}: {
 		"验签或格式未通过，可能是伪造；若是真通知，检查密钥，并确认反向代理未改写正文；运行 piaohao doctor",
 		"it failed verification and may be a forgery; if it is genuine, check the keys and that no proxy rewrites bodies; run piaohao doctor",

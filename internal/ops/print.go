@@ -61,6 +61,15 @@ func (p *printer) at(text string) string {
 	return t.In(p.loc).Format("2006-01-02 15:04:05.000")
 }
 
+// zone is how far the clock of people was from UTC then, as +08:00.
+func (p *printer) zone(text string) string {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return "?"
+	}
+	return t.In(p.loc).Format("-07:00")
+}
+
 // JSON writes value as indented JSON without a sign that a terminal would act on.
 func JSON(w io.Writer, value any) error {
 	text, err := json.MarshalIndent(value, "", "  ")

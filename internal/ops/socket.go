@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -36,7 +37,13 @@ func Listen(dir string) (net.Listener, error) {
 	if err != nil {
 		return nil, errors.Join(err, done())
 	}
-	return &listener{Listener: l, path: SocketPath(dir), done: done}, nil
+	return &listener{Listener: l, closing: sync.OnceValue(func() error {
+		removed := os.Remove(path)
+		if errors.Is(removed, fs.ErrNotExist) {
+			removed = nil
+		}
+		return errors.Join(removed, l.Close(), done())
+	})}, nil
 }
 
 func listen(path string) (*net.UnixListener, error) {
@@ -55,7 +62,7 @@ func listen(path string) (*net.UnixListener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.SetUnlinkOnClose(false) // a later server's socket may stand there by then
+	l.SetUnlinkOnClose(false) // listener does, before its folder is closed
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -65,22 +72,11 @@ func listen(path string) (*net.UnixListener, error) {
 // listener takes its socket away when it ends.
 type listener struct {
 	net.Listener
-	path string
-	done func() error
+	closing func() error // once: a later server's socket may stand there by the second time
 }
 
-// Close ends the listener. The file goes first: who comes later is told that nobody is here.
-func (l *listener) Close() error {
-	removed := os.Remove(l.path)
-	if errors.Is(removed, fs.ErrNotExist) {
-		removed = nil // closed before
-	}
-	closed := l.Listener.Close()
-	if closed != nil {
-		return closed
-	}
-	return errors.Join(removed, l.done())
-}
+// Close ends the listener.
+func (l *listener) Close() error { return l.closing() }
 
 // reach returns a path by which the socket can be named in at most maxPath bytes. On Linux a long one is named through its
 // opened folder; done closes that again.

@@ -44,7 +44,7 @@ func (p *printer) payment(t gateway.Timeline) {
 		p.attempt(a)
 	}
 	p.webhooks(t)
-	p.say("\n  时间线 Timeline (%s)\n", p.loc.String())
+	p.say("\n  时间线 Timeline (UTC%s)\n", p.zone(v.CreatedAt))
 	for _, l := range t.Lines {
 		p.line(l)
 	}

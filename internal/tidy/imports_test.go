@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"internal/gateway": {"internal/pay", "internal/channel", "internal/store", "internal/view", "internal/secret"},
 	"internal/webhook": {"internal/pay", "internal/store", "internal/view", "internal/secret"},
 
-	"internal/ops":     {"internal/gateway", "internal/web/httpx"},
+	"internal/ops": {"internal/gateway", "internal/web/httpx"},
 
 	"internal/web/api":     web,
 	"internal/web/cashier": web,
