@@ -52,7 +52,7 @@ func listen(path string) (*net.UnixListener, error) {
 	case err == nil:
 		return nil, errors.Join(ErrAnswered, conn.Close())
 	case errors.Is(err, syscall.ECONNREFUSED):
-		if err := os.Remove(path); err != nil {
+		if err := removeStale(path); err != nil {
 			return nil, err
 		}
 	case !errors.Is(err, fs.ErrNotExist):
@@ -67,6 +67,18 @@ func listen(path string) (*net.UnixListener, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
+}
+
+// removeStale removes a socket and nothing else.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode().Type() != fs.ModeSocket {
+		err = fmt.Errorf("%s is no socket: move it away", socketName)
+	}
+	if err != nil {
+		return err
+	}
+	return os.Remove(path)
 }
 
 // listener takes its socket away when it ends.
