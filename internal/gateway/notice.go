@@ -15,10 +15,10 @@ import (
 // Notice takes a platform's notice and says what to answer: success only for what is applied, a duplicate, or
 // consistent, and only after the commit. Everything else is sent again by the platform, so it heals once mended.
 func (g *Gateway) Notice(ctx context.Context, path string, header http.Header, rawQuery string, body []byte) channel.Reply {
+	account := "" // that refused it
 	in := channel.Inbound{Header: header, RawQuery: rawQuery, Body: body}
 	reply := channel.Reply{Status: http.StatusNotFound, ContentType: "text/plain; charset=utf-8", Body: "no account here"}
 	var refusal *channel.Error
-	account := ""
 	for _, a := range g.byPath[path] {
 		o, err := a.Channel.Read(in)
 		if err == nil {

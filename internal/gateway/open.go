@@ -125,10 +125,11 @@ func (g *Gateway) open(ctx context.Context, p pay.Payment, c store.Claim, handOu
 	a := p.AttemptByID(c.AttemptID)
 	start := g.Now()
 	shape, err := call(ctx, g, *a, c, func(ctx context.Context) (pay.Shape, error) {
-		return g.account(a.Account).Channel.Open(ctx, *a)
+		o, err := g.account(a.Account).Channel.Open(ctx, *a)
+		g.recordCall("open", *a, string(o.Kind), err)
+		return o, err
 	})
 	g.logCall("open", *a, start, err)
-	g.recordCall("open", *a, string(shape.Kind), err)
 	if err == nil {
 		out, err := g.decide(ctx, p, pay.Opened{AttemptID: a.ID, Tries: c.Tries, Shape: shape, HandOut: handOut})
 		return out.payment, true, err

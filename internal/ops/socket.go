@@ -47,7 +47,7 @@ func Listen(dir string) (net.Listener, error) {
 }
 
 func listen(path string) (*net.UnixListener, error) {
-	conn, err := net.DialTimeout("unix", path, dialTime)
+	conn, err := (&net.Dialer{Timeout: dialTime}).DialContext(context.Background(), "unix", path)
 	switch {
 	case err == nil:
 		return nil, errors.Join(ErrAnswered, conn.Close())
