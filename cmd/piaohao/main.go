@@ -20,6 +20,10 @@ type verbs struct {
 	Serve   serve   `cmd:"" default:"1" help:"Run the gateway; in test mode with simulator and demo shop (default)."`
 	Sim     sim     `cmd:"" help:"Run the simulator of both platforms alone, for any program."`
 	Version version `cmd:"" help:"Print the version."`
+
+	Payment   payment   `cmd:"" help:"Look a payment up by any number."`
+	Incidents incidents `cmd:"" help:"List refused notices and what needs a person, with what to do."`
+	Keys      keys      `cmd:"" help:"Make, list and revoke the API keys of shops."`
 }
 
 func main() {

@@ -71,7 +71,9 @@ func (g *Gateway) closeAttempt(ctx context.Context, p pay.Payment, c store.Claim
 	a := *p.AttemptByID(c.AttemptID)
 	start := g.Now()
 	o, err := call(ctx, g, a, c, func(ctx context.Context) (pay.Observation, error) {
-		return g.account(a.Account).Channel.Close(ctx, a)
+		o, err := g.account(a.Account).Channel.Close(ctx, a)
+		g.recordCall("close", a, string(o.State), err)
+		return o, err
 	})
 	g.logCall("close", a, start, err)
 	if err == nil {

@@ -58,7 +58,8 @@ type Gateway struct {
 	byPath    map[string][]Account
 	watchers  watchers
 	arrivals  arrivals
-	refusals  Refusals
+	refusals  refusals
+	exchanges exchanges
 	merchants merchants
 	tail      int64 // events up to this pos were told to watchers; only StepTail uses it
 }

@@ -125,7 +125,9 @@ func (g *Gateway) open(ctx context.Context, p pay.Payment, c store.Claim, handOu
 	a := p.AttemptByID(c.AttemptID)
 	start := g.Now()
 	shape, err := call(ctx, g, *a, c, func(ctx context.Context) (pay.Shape, error) {
-		return g.account(a.Account).Channel.Open(ctx, *a)
+		o, err := g.account(a.Account).Channel.Open(ctx, *a)
+		g.recordCall("open", *a, string(o.Kind), err)
+		return o, err
 	})
 	g.logCall("open", *a, start, err)
 	if err == nil {

@@ -190,8 +190,14 @@ func (g *Gateway) Returned(ctx context.Context, rawQuery string) (token string, 
 		if !ok {
 			continue
 		}
+		back := store.Exchange{Account: account.ID, Direction: store.In, Op: "return", Outcome: outcomeAccepted}
 		outTradeNo, err := r.Return(rawQuery)
 		if err != nil {
+			var e *channel.Error
+			if errors.As(err, &e) && e.Kind == channel.Forged {
+				back.Outcome, back.Code, back.Refused = string(e.Kind), e.Code, true
+				g.record(back)
+			}
 			continue
 		}
 		p, err := g.DB.PaymentByOutTradeNo(ctx, account.ID, outTradeNo)
@@ -201,6 +207,8 @@ func (g *Gateway) Returned(ctx context.Context, rawQuery string) (token string, 
 		if err != nil {
 			return "", err
 		}
+		back.OutTradeNo = outTradeNo
+		g.record(back)
 		return p.Token, g.Arrived(ctx, p.Token)
 	}
 	return "", &Error{Code: CodeNotFound, Public: "no such payment"}

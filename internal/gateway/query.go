@@ -77,7 +77,9 @@ func (g *Gateway) query(ctx context.Context, p pay.Payment, c store.Claim) (pay.
 	a := *p.AttemptByID(c.AttemptID)
 	start := g.Now()
 	o, err := call(ctx, g, a, c, func(ctx context.Context) (pay.Observation, error) {
-		return g.account(a.Account).Channel.Query(ctx, a)
+		o, err := g.account(a.Account).Channel.Query(ctx, a)
+		g.recordCall("query", a, string(o.State), err)
+		return o, err
 	})
 	g.logCall("query", a, start, err)
 	if err != nil {

@@ -102,6 +102,7 @@ func (n *Node) build(ctx context.Context) error {
 		DB: n.db, Accounts: accounts, PublicURL: n.config.PublicURL, Livemode: n.config.Live,
 		ReturnOrigins: n.config.ReturnOrigins, Now: n.now, NewID: n.ids.ID, NewToken: id.Token, Log: n.log,
 	})
+	n.closers = append(n.closers, n.keepExchanges)
 	n.sender = &webhook.Sender{DB: n.db, HTTP: webhook.NewTransport(n.loopback()), Now: n.now, Rand: rand.Int64N, Log: n.log}
 	if err := n.seed(ctx, accounts); err != nil {
 		return err
@@ -113,6 +114,7 @@ func (n *Node) build(ctx context.Context) error {
 	if err := n.listen("gateway", "LISTEN_ADDR", n.config.ListenAddr, handler); err != nil {
 		return err
 	}
+	n.listenOps()
 	if n.config.Live {
 		return nil
 	}

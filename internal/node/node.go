@@ -177,6 +177,7 @@ func (n *Node) startLoops(live, work context.Context, l *loops) error {
 	for range deliveryLoops {
 		l.run(live, "deliveries", under(n.sender.Step))
 	}
+	l.always(live, "exchanges", exchangesEvery, under(n.gateway.StepExchanges))
 	for _, a := range n.gateway.Accounts {
 		if r, ok := a.Channel.(channel.Refresher); ok {
 			l.wg.Go(func() { n.refresh(live, work, a.ID, r) })
