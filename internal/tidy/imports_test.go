@@ -17,6 +17,7 @@ var mayImport = map[string][]string{
 	"internal/secret": {},
 	"internal/keys":   {},
 	"internal/strict": {},
+	"internal/logs":   {"internal/secret"},
 	"internal/id":     {},
 	"internal/view":   {"internal/pay"},
 
@@ -46,7 +47,7 @@ var mayImport = map[string][]string{
 	"internal/node": {
 		"client", "internal/pay", "internal/secret", "internal/strict", "internal/id", "internal/view",
 		"internal/channel/...", "internal/store", "internal/gateway", "internal/webhook", "internal/web/...",
-		"internal/sim/...", "internal/demo", "internal/config",
+		"internal/sim/...", "internal/demo", "internal/config", "internal/logs",
 	},
 
 	"internal/storm":   {"client", "spec/...", "internal/..."},
