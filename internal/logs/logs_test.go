@@ -149,7 +149,7 @@ func TestColoursAreForTerminalsOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	if isTerminal(file) || isTerminal(&out) {
 		t.Error("a file is no terminal")
 	}
@@ -301,7 +301,7 @@ func TestARealFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer full.Close()
+	defer func() { _ = full.Close() }()
 	var told bytes.Buffer
 	l := &lossy{w: full, told: &told, name: "app.log"}
 	if n, err := l.Write([]byte("line\n")); n != 5 || err != nil || !strings.Contains(told.String(), "no space left on device") {
