@@ -12,9 +12,9 @@ import (
 
 // ClosePayment is the shop's cancel: closed there first, then here. The answer may still be closing.
 func (g *Gateway) ClosePayment(ctx context.Context, shop, id string) (view.Payment, error) {
-	ctx, _ = g.begin(ctx)
+	ctx = g.begin(ctx)
 	v, err := g.cancel(ctx, shop, id)
-	g.logShop(ctx, "cancel", string(v.Status), v.ID, v.OrderNo, err)
+	g.logShop(ctx, "cancel", v.Status, v.ID, v.OrderNo, err)
 	return v, err
 }
 
@@ -76,7 +76,7 @@ func (g *Gateway) closeNow(ctx context.Context, p pay.Payment) (pay.Payment, err
 // closeAttempt closes the claimed attempt at its platform. One that is paid there is asked for instead.
 func (g *Gateway) closeAttempt(ctx context.Context, p pay.Payment, c store.Claim) (pay.Payment, bool, error) {
 	a := *p.AttemptByID(c.AttemptID)
-	ctx, _ = g.begin(ctx)
+	ctx = g.begin(ctx)
 	o, err := call(ctx, g, a, c, func(ctx context.Context) (pay.Observation, error) {
 		return g.account(a.Account).Channel.Close(ctx, a)
 	})

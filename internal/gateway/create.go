@@ -21,7 +21,7 @@ var orderNo = regexp.MustCompile(`^[0-9A-Za-z._|*@-]{1,64}$`)
 
 // Create makes a payment, or finds the one that the order has: idempotent by (shop, order_no).
 func (g *Gateway) Create(ctx context.Context, in CreateInput) (Result, error) {
-	ctx, _ = g.begin(ctx)
+	ctx = g.begin(ctx)
 	r, err := g.create(ctx, in)
 	done := "found"
 	if r.Created {

@@ -33,7 +33,7 @@ func (g *Gateway) expire(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	ctx, _ = g.begin(ctx)
+	ctx = g.begin(ctx)
 	out, err := g.decide(ctx, p, pay.WantClose{Reason: pay.Expired})
 	if err != nil {
 		return err

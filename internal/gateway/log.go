@@ -22,9 +22,9 @@ type operation struct {
 type operationKey struct{}
 
 // begin starts an operation. Its calls to a platform are traced.
-func (g *Gateway) begin(ctx context.Context) (context.Context, *operation) {
+func (g *Gateway) begin(ctx context.Context) context.Context {
 	op := &operation{began: g.Now()}
-	return channel.WithTrace(context.WithValue(ctx, operationKey{}, op), &op.trace), op
+	return channel.WithTrace(context.WithValue(ctx, operationKey{}, op), &op.trace)
 }
 
 // logOp writes the line of the operation of ctx, unless it has one already: only the first word counts.

@@ -123,7 +123,7 @@ func (g *Gateway) openAndHandOut(ctx context.Context, p pay.Payment, c store.Cla
 // open asks the platform for a shape under a claim and records what came.
 func (g *Gateway) open(ctx context.Context, p pay.Payment, c store.Claim, handOut bool) (pay.Payment, bool, error) {
 	a := p.AttemptByID(c.AttemptID)
-	ctx, _ = g.begin(ctx)
+	ctx = g.begin(ctx)
 	shape, err := call(ctx, g, *a, c, func(ctx context.Context) (pay.Shape, error) {
 		return g.account(a.Account).Channel.Open(ctx, *a)
 	})

@@ -75,7 +75,7 @@ func (g *Gateway) work(ctx context.Context, p pay.Payment, c store.Claim) (pay.P
 // query asks what became of the claimed attempt.
 func (g *Gateway) query(ctx context.Context, p pay.Payment, c store.Claim) (pay.Payment, pay.State, bool, error) {
 	a := *p.AttemptByID(c.AttemptID)
-	ctx, _ = g.begin(ctx)
+	ctx = g.begin(ctx)
 	o, err := call(ctx, g, a, c, func(ctx context.Context) (pay.Observation, error) {
 		return g.account(a.Account).Channel.Query(ctx, a)
 	})

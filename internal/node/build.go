@@ -93,7 +93,6 @@ func (n *Node) build(ctx context.Context) error {
 		if n.keys, err = loadTestKeys(n.config.DataDir); err != nil {
 			return err
 		}
-		n.logs.Hide(secret.New(n.keys.Default), secret.New(n.keys.Demo), secret.New(n.keys.DemoWebhook))
 	}
 	accounts, err := n.accounts(ctx)
 	if err != nil {
