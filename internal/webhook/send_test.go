@@ -442,11 +442,11 @@ func TestEveryTryIsOneLine(t *testing.T) {
 	b.add("1", "{}").PaymentID = "pay_1"
 	for _, status := range []int{http.StatusInternalServerError, http.StatusOK} {
 		answer = status
-		next, err := b.Step(t.Context())
-		if err != nil {
+		if _, err := b.Step(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if next, err = b.Step(t.Context()); err != nil { // when the next try is due
+		next, err := b.Step(t.Context()) // says when the next try is due
+		if err != nil {
 			t.Fatal(err)
 		}
 		b.now = later(b.now, next)
