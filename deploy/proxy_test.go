@@ -305,7 +305,10 @@ func TestProxies(t *testing.T) {
 	}
 }
 
-const origin = "https://" + name
+const (
+	origin   = "https://" + name
+	patience = 20 * time.Second // with a proxy that holds the stream back
+)
 
 func noticesArrive(t *testing.T, s *site) {
 	direct, err := http.Post("http://"+s.c.ListenAddr+"/payment/wechat/notify", "application/json", strings.NewReader("{}"))
@@ -321,7 +324,7 @@ func noticesArrive(t *testing.T, s *site) {
 
 func eventsFlow(t *testing.T, s *site) {
 	token, code := s.create("events", `,"method":"wechat"`)
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, origin+"/payment/events/"+token, nil)
 	s.must(err)
