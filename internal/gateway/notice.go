@@ -19,6 +19,7 @@ func (g *Gateway) Notice(ctx context.Context, path string, header http.Header, r
 	in := channel.Inbound{Header: header, RawQuery: rawQuery, Body: body}
 	reply := channel.Reply{Status: http.StatusNotFound, ContentType: "text/plain; charset=utf-8", Body: "no account here"}
 	var refusal *channel.Error
+	ctx = g.begin(ctx)
 	for _, a := range g.byPath[path] {
 		o, err := a.Channel.Read(in)
 		if err == nil {

@@ -185,6 +185,7 @@ func (g *Gateway) Back(ctx context.Context, token string) error {
 
 // Returned finds the payment of a platform's signed way back, and asks about it at once. It proves nothing of money.
 func (g *Gateway) Returned(ctx context.Context, rawQuery string) (token string, err error) {
+	ctx = g.begin(ctx)
 	for _, account := range g.Accounts {
 		r, ok := account.Channel.(channel.Returner)
 		if !ok {
@@ -201,6 +202,9 @@ func (g *Gateway) Returned(ctx context.Context, rawQuery string) (token string, 
 			continue
 		}
 		p, err := g.DB.PaymentByOutTradeNo(ctx, account.ID, outTradeNo)
+		if err == nil {
+			g.logReturn(ctx, p, account.ID, outTradeNo)
+		}
 		if errors.Is(err, store.ErrNotFound) {
 			continue
 		}
