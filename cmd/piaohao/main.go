@@ -16,9 +16,10 @@ import (
 
 // verbs are the program's verbs, one file each; bare piaohao is serve.
 type verbs struct {
-	Serve   serve   `cmd:"" default:"1" help:"Run the gateway; in test mode with simulator and demo shop (default)."`
-	Sim     sim     `cmd:"" help:"Run the simulator of both platforms alone, for any program."`
-	Version version `cmd:"" help:"Print the version."`
+	Serve   serve      `cmd:"" default:"1" help:"Run the gateway; in test mode with simulator and demo shop (default)."`
+	Sim     sim        `cmd:"" help:"Run the simulator of both platforms alone, for any program."`
+	Doctor  doctorVerb `cmd:"" help:"Find out what is wrong with the settings, and what mends it."`
+	Version version    `cmd:"" help:"Print the version."`
 }
 
 func main() {
