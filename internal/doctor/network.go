@@ -76,7 +76,7 @@ func connection(err error) (failure, bool) {
 	case err == nil:
 	case errors.As(err, &dns):
 		return failure{"dns", "the name has no address (DNS)", "check the spelling of the host, and this machine's resolver (/etc/resolv.conf)"}, true
-	case errors.As(err, &plain):
+	case errors.As(err, &plain), errors.Is(err, http.ErrSchemeMismatch):
 		return failure{"tls_none", "no TLS answers there", "let the proxy listen with TLS on that port, and check that the port is right"}, true
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &slow) && slow.Timeout():
 		return failure{"timeout", "no answer in time", "open the port in the firewall and in the provider's security group"}, true
