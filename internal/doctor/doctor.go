@@ -142,16 +142,16 @@ func (x *examination) say(level channel.Level, code, setting, text, cure string)
 
 // settings reports what Load found, and which mode that makes.
 func (x *examination) settings() {
-	text := "test mode: no account of a platform is configured; nobody pays real money"
+	code, text := "mode", "test mode: no account of a platform is configured; nobody pays real money"
 	switch c := x.Config; {
 	case x.Err != nil:
-		text = "the gateway does not start until the errors are mended"
+		code, text = "no_start", "the gateway does not start until these settings are mended"
 	case c.Live:
 		text = "live mode: credentials are set and no *_SANDBOX is true; payers pay real money"
 	case len(c.Accounts)+len(c.Shelved) > 0:
 		text = "test mode: *_SANDBOX is true; nobody pays real money"
 	}
-	x.say(channel.LevelOK, "mode", "", text, "")
+	x.say(channel.LevelOK, code, "", text, "")
 	if file := x.Config.EnvFile; file != "" {
 		x.say(channel.LevelOK, "env_file", "", "settings were read from "+file+"; the environment wins over it", "")
 	} else {

@@ -2,11 +2,13 @@ package doctor
 
 // titles are the headlines of findings in Chinese, by code: those of this package, of config and of the drivers.
 var titles = map[string]string{
-	"mode": "模式", "env_file": "配置文件", "unreadable": "配置文件无法读取",
+	"mode": "模式", "no_start": "无法启动", "env_file": "配置文件", "unreadable": "配置文件无法读取",
 	"env_file_mode": ".env 权限过宽", "env_file_owner": ".env 属于别的用户",
 	"data_dir": "数据目录不可用", "data_dir_mode": "数据目录权限过宽", "database": "数据库", "database_mode": "数据库属于另一模式",
 	"log_dir": "日志目录不可写", "trusted_proxies": "信任的代理范围过宽", "clock": "系统时间",
 	"simulated": "模拟平台", "not_offered": "未启用", "no_webhook": "没有商户通知地址", "webhook_plain": "商户通知未用 HTTPS",
+
+	"own_public_key": "填成了自己的公钥",
 
 	"in_use": "收款账户", "read_only": "只处理已有订单", "unused": "本模式不使用",
 	"offered": "可用产品", "by_name": "指定时可用", "left_out": "未提供", "no_phone": "手机上不可用", "no_desktop": "电脑上不可用",

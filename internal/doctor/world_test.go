@@ -219,6 +219,9 @@ func (w *world) noSecret(t *testing.T, r doctor.Report) {
 	for _, a := range append(append([]config.Account{}, c.Accounts...), c.Shelved...) {
 		v := reflect.ValueOf(a.Settings).Elem()
 		for i := range v.NumField() {
+			if !v.Type().Field(i).IsExported() {
+				continue
+			}
 			if s, ok := v.Field(i).Interface().(secret.Text); ok {
 				for line := range strings.Lines(s.Reveal()) {
 					if line = strings.TrimSpace(line); !strings.HasPrefix(line, "-----") {

@@ -1,0 +1,184 @@
+package doctor_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"piaohao/internal/channel"
+	"piaohao/internal/config"
+	"piaohao/internal/pay"
+	"piaohao/internal/secret"
+)
+
+// fake is a driver that says what a row wants said: what real drivers do not, or not yet.
+type fake struct {
+	Key   secret.Text `env:"WECHAT_FAKE_KEY" key:"private"`
+	Extra secret.Text `env:"WECHAT_FAKE_EXTRA"`
+	Word  secret.Text `env:"WECHAT_FAKE_WORD" weak:"true"`
+	Plain string      `env:"WECHAT_FAKE_ID"`
+
+	found   []channel.Finding
+	build   error
+	refresh error
+	query   error
+	state   pay.State
+
+	asked *[]pay.Attempt
+	order *[]string
+}
+
+func (f *fake) Identity() (appID, merchantID string) { return f.Plain, "" }
+func (f *fake) Inspect(time.Time) []channel.Finding  { return f.found }
+func (f *fake) Variant() string                      { return "way" }
+func (f *fake) Ack(bool) channel.Reply {
+	return channel.Reply{Status: 400, Body: `{"code":"FAIL","message":"失败"}`}
+}
+
+func (*fake) Read(channel.Inbound) (pay.Observation, error) {
+	return pay.Observation{}, errors.New("unused")
+}
+
+func (*fake) Open(context.Context, pay.Attempt) (pay.Shape, error) {
+	return pay.Shape{}, errors.New("doctor opens nothing")
+}
+
+func (*fake) Close(context.Context, pay.Attempt) (pay.Observation, error) {
+	return pay.Observation{}, errors.New("doctor closes nothing")
+}
+
+func (f *fake) Refresh(context.Context) (time.Time, error) {
+	*f.order = append(*f.order, "refresh")
+	return time.Time{}, f.refresh
+}
+
+func (f *fake) Query(_ context.Context, a pay.Attempt) (pay.Observation, error) {
+	*f.order = append(*f.order, "query")
+	*f.asked = append(*f.asked, a)
+	return pay.Observation{State: f.state}, f.query
+}
+
+// fakes puts f in the place of the world's WeChat Pay account.
+func (w *world) fakes(f *fake) *fake {
+	f.asked, f.order = &[]pay.Attempt{}, &[]string{}
+	if f.state == "" {
+		f.state = pay.Absent
+	}
+	a := w.account(wechatAccount)
+	a.Settings, a.Account = f, channel.Account{ID: "fake", AppID: "app", MerchantID: "merchant", Livemode: true}
+	a.Driver.New = func(channel.Settings, channel.Env) (channel.Channel, error) { return f, f.build }
+	return f
+}
+
+func TestOneQuestion(t *testing.T) {
+	t.Parallel()
+	w := good(t)
+	w.in.Online = true
+	f := w.fakes(&fake{Key: secret.New("canary key"), Extra: secret.New("canary extra"), Word: secret.New("canary word")})
+	r := w.examine(t)
+	if got := strings.Join(*f.order, " "); got != "refresh query" {
+		t.Errorf("the channel was asked %q", got)
+	}
+	a := (*f.asked)[0]
+	if !strings.HasPrefix(a.OutTradeNo, "doctor") || len(a.OutTradeNo) != 32 || a.Variant != "way" || a.Account != "fake" || a.AppID != "app" ||
+		a.MerchantID != "merchant" {
+		t.Errorf("asked about %+v", a)
+	}
+	var unprovable []string
+	for _, x := range r.Accounts[wechatAccount].Findings {
+		if x.Code == "not_provable" {
+			unprovable = append(unprovable, x.Setting)
+		}
+	}
+	if got := strings.Join(unprovable, " "); got != "WECHAT_FAKE_EXTRA" {
+		t.Errorf("not provable: %q", got)
+	}
+	w.examine(t)
+	if b := (*f.asked)[1]; a.OutTradeNo == b.OutTradeNo {
+		t.Error("the same number twice")
+	}
+}
+
+func TestOnlineChannels(t *testing.T) {
+	t.Parallel()
+	said := func(code string) error {
+		return &channel.Error{Kind: channel.Unknown, Op: "query", Code: code, Text: "a text"}
+	}
+	run(t, true, []broken{
+		{"the channel cannot be built", func(w *world) {
+			w.fakes(&fake{build: errors.New("WECHAT_FAKE_ID: is wrong")})
+		}, bad, "unusable", "", "mend"},
+		{"the keys cannot be fetched", func(w *world) {
+			w.fakes(&fake{Key: secret.New("canary"), refresh: said("SIGN_ERROR")})
+		}, bad, "key_refused", "WECHAT_FAKE_KEY", "private key"},
+		{"an order that exists", func(w *world) { w.fakes(&fake{state: pay.Unpaid}) }, bad, "strange_answer", "", "report"},
+		{"the answer names another key", func(w *world) { w.fakes(&fake{query: said("serial")}) }, bad, "answer_other_key", "", "微信支付公钥"},
+		{"an error that is no channel's", func(w *world) { w.fakes(&fake{query: errors.New("odd")}) }, bad, "query_failed", "", "again"},
+		{"settings at fault are not asked about", func(w *world) {
+			w.fakes(&fake{
+				build: errors.New("never built"),
+				found: []channel.Finding{{Level: bad, Code: "own_public_key", Setting: "WECHAT_FAKE_ID", Text: "is your own", Cure: "take theirs"}},
+			})
+		}, bad, "own_public_key", "WECHAT_FAKE_ID", "take theirs"},
+		{"what Load and the driver both found, once", func(w *world) {
+			f := channel.Finding{Level: bad, Code: "own_public_key", Setting: "WECHAT_FAKE_ID", Text: "is your own", Cure: "take theirs"}
+			w.fakes(&fake{build: errors.New("never built"), found: []channel.Finding{f}})
+			w.in.Err = config.Problems{{Setting: f.Setting, Code: f.Code, Text: f.Text, Cure: f.Cure}}
+			w.in.Online = false
+		}, bad, "own_public_key", "WECHAT_FAKE_ID", "take theirs"},
+	})
+}
+
+// A driver or a platform that repeats a secret, or that writes to the terminal, is stopped by doctor.
+func TestA100A103TextsOfOthers(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name string
+		fake fake
+	}{
+		{"A100 a finding with a line of a key", fake{
+			found: []channel.Finding{{Level: doubt, Code: "odd", Text: "has canary0line2canary in it", Cure: "remove canary0line2canary"}},
+		}},
+		{"A100 a platform that repeats the key", fake{
+			query: &channel.Error{Kind: channel.Unknown, Op: "query", Code: "ODD", Text: "canary0line1canary"},
+		}},
+		{"A100 an error of New", fake{build: errors.New("canary0line1canary")}},
+		{"A100 a secret that is no key", fake{build: errors.New("canary0extra0canary")}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			w := good(t)
+			w.in.Online = true
+			row.fake.Key, row.fake.Extra = secret.New("canary0line1canary\ncanary0line2canary\n"), secret.New("canary0extra0canary")
+			w.fakes(&row.fake)
+			if got := faults(w.examine(t)); len(got) != 1 || !strings.Contains(got[0].Text, "[secret]") {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+	t.Run("A103 a platform that writes lines and colours", func(t *testing.T) {
+		t.Parallel()
+		w := good(t)
+		w.in.Online = true
+		w.fakes(&fake{query: &channel.Error{Kind: channel.Unknown, Op: "query", Code: "ODD", Text: "\x1b[2J\n  ✓ all well"}})
+		var out strings.Builder
+		if err := w.examine(t).Print(&out); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(out.String(), "\x1b") || strings.Contains(out.String(), "\n  ✓ all well") {
+			t.Errorf("forged:\n%s", out.String())
+		}
+	})
+	t.Run("A100 the address of a redirect", func(t *testing.T) {
+		t.Parallel()
+		w := good(t)
+		w.in.Online = true
+		w.only("/", http.RedirectHandler("https://user:canary@www.shop.test/canary?token=canary", http.StatusFound).ServeHTTP)
+		if got := faults(w.examine(t)); len(got) != 1 || !strings.Contains(got[0].Text, "https://www.shop.test)") {
+			t.Errorf("%+v", got)
+		}
+	})
+}
