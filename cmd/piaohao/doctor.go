@@ -29,7 +29,7 @@ func (doctorVerb) Help() string {
 }
 
 // Run examines the installation; it ends the process with its own exit codes.
-func (d doctorVerb) Run(ctx context.Context) error {
+func (d doctorVerb) Run(ctx context.Context) error { //nolint:unparam // kong's signature
 	c, err := settings()
 	if code := d.run(ctx, doctor.In{Config: c, Err: err, Now: time.Now, Online: d.Online}, os.Stdout, os.Stderr); code != 0 {
 		os.Exit(code)

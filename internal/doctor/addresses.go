@@ -11,6 +11,9 @@ import (
 	"piaohao/internal/config"
 )
 
+// notifySuffix ends the variable of a notice address, after the method's prefix.
+const notifySuffix = "_NOTIFY_URL"
+
 // ours are paths that answer something else than notices.
 var ours = []string{"/payment", "/payment/success", HealthPath}
 
@@ -27,7 +30,7 @@ var tunnelNames = []string{".ngrok.io", ".ngrok.app", ".ngrok-free.app", ".ngrok
 func (x *examination) addresses() {
 	flagged, seen := map[string]bool{}, map[string]bool{}
 	for i, a := range x.Config.Accounts {
-		name := a.Driver.Info.Prefix + "_NOTIFY_URL"
+		name := a.Driver.Info.Prefix + notifySuffix
 		if a.NotifyURL == "" || seen[name] || x.known(name, "", "") {
 			continue
 		}
@@ -55,13 +58,13 @@ func (x *examination) notify(account int, name string, a config.Account, u *url.
 	path := "use " + a.Driver.Info.NotifyPath
 	switch {
 	case u.RawQuery != "" || u.ForceQuery:
-		code, level, text, cure = "notify_query", channel.LevelError,
+		code, level, text, cure = "query", channel.LevelError,
 			"has a query: the platform refuses it or drops it", "take off everything from the ? on"
 	case code != "":
 	case u.Path == "" || u.Path == "/" || slices.Contains(ours, strings.TrimSuffix(u.Path, "/")) || strings.HasPrefix(u.Path, "/v1/"):
-		code, level, text, cure = "notify_path", channel.LevelError, "its path does not take notices", path
+		code, level, text, cure = "path", channel.LevelError, "its path does not take notices", path
 	case !strings.HasPrefix(u.Path, "/payment/"):
-		code, level, text, cure = "notify_path", channel.LevelWarn,
+		code, level, text, cure = "path", channel.LevelWarn,
 			"its path is outside of /payment/, which the proxy examples do not hand on", path+", or hand this path on too"
 	case x.Config.PublicURL != "" && originOf(u) != x.Config.PublicURL:
 		code, level, text, cure = "notify_origin", channel.LevelWarn,
@@ -82,12 +85,12 @@ func (x *examination) reachable(u *url.URL) (level channel.Level, code, text, cu
 	}
 	switch {
 	case slices.Contains(guideHosts, strings.TrimPrefix(host, "www.")):
-		return level, "example_host", "still has the guide's example host " + host, "put your own domain there"
+		return level, "placeholder", "still has the guide's example host " + host, "put your own domain there"
 	case innerHost(host):
-		return level, "inner_host", host + " cannot be reached from outside: notices never arrive",
+		return level, "private", host + " cannot be reached from outside: notices never arrive",
 			"use the public name of this server; on a laptop, a tunnel (ngrok http 5000)"
 	case u.Scheme != "https" && x.Config.Live:
-		return level, "plain_http", "is http: live mode needs https", "get a certificate for " + host + " and write https://"
+		return level, "http", "is http: live mode needs https", "get a certificate for " + host + " and write https://"
 	case x.Config.Live && endsIn(host, tunnelNames):
 		return channel.LevelWarn, "tunnel", host + " is a tunnel's name, which ends with it", "use a domain of your own"
 	}
@@ -118,7 +121,7 @@ func (x *examination) publicURL(flagged map[string]bool) {
 	}
 	level, code, text, cure := x.reachable(u)
 	switch {
-	case code == "inner_host" && len(x.Config.Accounts) == 0 && !x.Config.Live: // nobody from outside is expected
+	case code == "private" && len(x.Config.Accounts) == 0 && !x.Config.Live: // nobody from outside is expected
 	case code != "":
 		x.say(level, code, name, text, cure)
 		return

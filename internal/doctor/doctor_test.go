@@ -109,39 +109,39 @@ func TestOffline(t *testing.T) {
 		{"events over http", func(w *world) { w.in.Config.WebhookURL = "http://shop.test/hook" }, doubt, "webhook_plain", "WEBHOOK_URL", "https"},
 		{"the notice address has a query", func(w *world) {
 			w.account(wechatAccount).NotifyURL += "?shop=1"
-		}, bad, "notify_query", "WECHAT_NOTIFY_URL", "?"},
+		}, bad, "query", "WECHAT_NOTIFY_URL", "?"},
 		{"the notice address is the guide's example", func(w *world) {
 			w.account(wechatAccount).NotifyURL = "https://yourdomain.com/payment/wechat/notify"
-		}, bad, "example_host", "WECHAT_NOTIFY_URL", "your own domain"},
+		}, bad, "placeholder", "WECHAT_NOTIFY_URL", "your own domain"},
 		{"the notice address is this machine", func(w *world) {
 			w.account(alipayAccount).NotifyURL = "https://127.0.0.1/payment/alipay/notify"
-		}, bad, "inner_host", "ALIPAY_NOTIFY_URL", "ngrok"},
+		}, bad, "private", "ALIPAY_NOTIFY_URL", "ngrok"},
 		{"the notice address is in the house", func(w *world) {
 			w.account(alipayAccount).NotifyURL = "https://192.168.1.10/payment/alipay/notify"
-		}, bad, "inner_host", "ALIPAY_NOTIFY_URL", "public name"},
+		}, bad, "private", "ALIPAY_NOTIFY_URL", "public name"},
 		{"the notice address is a container's name", func(w *world) {
 			w.account(alipayAccount).NotifyURL = "https://gateway/payment/alipay/notify"
-		}, bad, "inner_host", "ALIPAY_NOTIFY_URL", "public name"},
+		}, bad, "private", "ALIPAY_NOTIFY_URL", "public name"},
 		{"the notice address is http", func(w *world) {
 			w.account(wechatAccount).NotifyURL = "http://pay.shop.test/payment/wechat/notify"
-		}, bad, "plain_http", "WECHAT_NOTIFY_URL", "https"},
+		}, bad, "http", "WECHAT_NOTIFY_URL", "https"},
 		{"the notice address is a tunnel", func(w *world) {
 			w.account(wechatAccount).NotifyURL = "https://f00d.ngrok.io/payment/wechat/notify"
 		}, doubt, "tunnel", "WECHAT_NOTIFY_URL", "domain of your own"},
 		{"the notice address is the bare domain", func(w *world) {
 			w.account(wechatAccount).NotifyURL = origin
-		}, bad, "notify_path", "WECHAT_NOTIFY_URL", "/payment/wechat/notify"},
+		}, bad, "path", "WECHAT_NOTIFY_URL", "/payment/wechat/notify"},
 		{"the notice address is the success page", func(w *world) {
 			w.account(alipayAccount).NotifyURL = origin + "/payment/success/"
-		}, bad, "notify_path", "ALIPAY_NOTIFY_URL", "/payment/alipay/notify"},
+		}, bad, "path", "ALIPAY_NOTIFY_URL", "/payment/alipay/notify"},
 		{"the proxy does not know the notice path", func(w *world) {
 			w.account(alipayAccount).NotifyURL = origin + "/alipay/callback"
-		}, doubt, "notify_path", "ALIPAY_NOTIFY_URL", "/payment/alipay/notify"},
+		}, doubt, "path", "ALIPAY_NOTIFY_URL", "/payment/alipay/notify"},
 		{"notices go to another host", func(w *world) {
 			w.account(alipayAccount).NotifyURL = "https://www.shop.test/payment/alipay/notify"
 		}, doubt, "notify_origin", "ALIPAY_NOTIFY_URL", "one host"},
-		{"the public address is http", func(w *world) { alone(w, "http://pay.shop.test") }, bad, "plain_http", "PUBLIC_URL", "https"},
-		{"the public address is this machine", func(w *world) { alone(w, "https://localhost:5000") }, bad, "inner_host", "PUBLIC_URL", "public name"},
+		{"the public address is http", func(w *world) { alone(w, "http://pay.shop.test") }, bad, "http", "PUBLIC_URL", "https"},
+		{"the public address is this machine", func(w *world) { alone(w, "https://localhost:5000") }, bad, "private", "PUBLIC_URL", "public name"},
 		{"payers return to localhost", func(w *world) {
 			w.in.Config.ReturnOrigins = []string{"http://localhost:3000"}
 		}, doubt, "return_inner", "RETURN_URL_ORIGINS", "public origin"},
@@ -200,7 +200,7 @@ func TestShelvedCredentialsAreNeverSent(t *testing.T) {
 	w.in.Config.Shelved, w.in.Config.Accounts = w.in.Config.Accounts[:1], nil
 	w.in.Platforms = refuse{t}
 	r := w.examine(t)
-	if len(faults(r)) > 0 || !has(r, "unused") || r.Accounts[0].Use != "unused" || has(r, "proven") {
+	if len(faults(r)) > 0 || !has(r, "shelved") || r.Accounts[0].Use != "unused" || has(r, "proven") {
 		t.Errorf("%+v", r)
 	}
 }

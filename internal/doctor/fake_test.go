@@ -10,6 +10,7 @@ import (
 
 	"piaohao/internal/channel"
 	"piaohao/internal/config"
+	"piaohao/internal/doctor"
 	"piaohao/internal/pay"
 	"piaohao/internal/secret"
 )
@@ -24,6 +25,8 @@ type fake struct {
 	found   []channel.Finding
 	build   error
 	refresh error
+	fetch   string // what Refresh gets from the platform first
+	http    *http.Client
 	query   error
 	state   pay.State
 
@@ -52,6 +55,13 @@ func (*fake) Close(context.Context, pay.Attempt) (pay.Observation, error) {
 
 func (f *fake) Refresh(context.Context) (time.Time, error) {
 	*f.order = append(*f.order, "refresh")
+	if f.fetch != "" {
+		res, err := f.http.Get(f.fetch)
+		if err != nil {
+			return time.Time{}, err
+		}
+		_ = res.Body.Close()
+	}
 	return time.Time{}, f.refresh
 }
 
@@ -69,7 +79,10 @@ func (w *world) fakes(f *fake) *fake {
 	}
 	a := w.account(wechatAccount)
 	a.Settings, a.Account = f, channel.Account{ID: "fake", AppID: "app", MerchantID: "merchant", Livemode: true}
-	a.Driver.New = func(channel.Settings, channel.Env) (channel.Channel, error) { return f, f.build }
+	a.Driver.New = func(_ channel.Settings, env channel.Env) (channel.Channel, error) {
+		f.http = env.HTTP
+		return f, f.build
+	}
 	return f
 }
 
@@ -96,10 +109,23 @@ func TestOneQuestion(t *testing.T) {
 	if got := strings.Join(unprovable, " "); got != "WECHAT_FAKE_EXTRA" {
 		t.Errorf("not provable: %q", got)
 	}
-	w.examine(t)
+	w.answers("/list", 200, "sealed")
+	f.fetch = "https://platform.test/list"
+	if r := w.examine(t); strings.Contains(findings(r.Accounts[wechatAccount]), "not_provable") {
+		t.Error("what opens with the key proves it")
+	}
 	if b := (*f.asked)[1]; a.OutTradeNo == b.OutTradeNo {
 		t.Error("the same number twice")
 	}
+}
+
+// findings are the codes of an account.
+func findings(a doctor.Account) string {
+	var codes []string
+	for _, f := range a.Findings {
+		codes = append(codes, f.Code)
+	}
+	return strings.Join(codes, " ")
 }
 
 func TestOnlineChannels(t *testing.T) {
@@ -114,6 +140,15 @@ func TestOnlineChannels(t *testing.T) {
 		{"the keys cannot be fetched", func(w *world) {
 			w.fakes(&fake{Key: secret.New("canary"), refresh: said("SIGN_ERROR")})
 		}, bad, "key_refused", "WECHAT_FAKE_KEY", "private key"},
+		{"P3: a new merchant number without platform certificates", func(w *world) {
+			w.fakes(&fake{refresh: said("no_certificate")})
+		}, bad, "needs_public_key", "", "WECHAT_PUBLIC_KEY_ID"},
+		{"P2: the APIv3 key is another's, in certificate mode", func(w *world) {
+			w.fakes(&fake{refresh: said("api_v3_key")})
+		}, bad, "api_v3_key_wrong", "", "APIv3密钥"},
+		{"P2: the APIv2 key is another's", func(w *world) {
+			w.fakes(&fake{Extra: secret.New("canary extra"), query: &channel.Error{Code: "return_code", Text: "签名错误，请检查后再试"}})
+		}, bad, "key_refused", "WECHAT_FAKE_EXTRA", "merchant key"},
 		{"an order that exists", func(w *world) { w.fakes(&fake{state: pay.Unpaid}) }, bad, "strange_answer", "", "report"},
 		{"the answer names another key", func(w *world) { w.fakes(&fake{query: said("serial")}) }, bad, "answer_other_key", "", "微信支付公钥"},
 		{"an error that is no channel's", func(w *world) { w.fakes(&fake{query: errors.New("odd")}) }, bad, "query_failed", "", "again"},

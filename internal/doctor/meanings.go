@@ -47,7 +47,7 @@ var meanings = []meaning{
 		cure: "compare it with the merchant console, and apply for the API certificate there (账户中心 → API安全)",
 	},
 	{
-		words: []string{"APPID_MCHID_NOT_MATCH", "APPID_NOT_EXIST", "APPIDMCHIDNOTMATCH"},
+		words: []string{"APPID_MCHID_NOT_MATCH", "APPID_NOT_EXIST", "APPIDMCHIDNOTMATCH", "appid和mch_id不匹配"},
 		level: channel.LevelError, code: "app_not_bound", setting: "_APP_ID",
 		text: "this app id is not bound to this merchant number",
 		cure: "bind the two in the merchant console (产品中心 → AppID账号管理), and confirm it in the app's console",
@@ -69,13 +69,13 @@ var meanings = []meaning{
 	},
 	{
 		words: []string{"missing-signature-config"},
-		level: channel.LevelError, code: "no_key_uploaded", setting: "private",
+		level: channel.LevelError, code: "no_key_uploaded", setting: signing,
 		text: "the platform has no public key of the app to verify us with",
 		cure: "upload the public key that belongs to this private key in the console (接口加签方式)",
 	},
 	{
 		words: []string{"SIGN_ERROR", "SIGNERROR", "签名错误", "invalid-signature"},
-		level: channel.LevelError, code: "key_refused", setting: "private",
+		level: channel.LevelError, code: "key_refused", setting: signing,
 		text: "the platform refuses our signature: this key is not the one that it knows for the account",
 		cure: "put the key there that belongs to what the console shows: the private key of the certificate with this serial, " +
 			"the private half of the uploaded 应用公钥, or the merchant key as it was set last",
@@ -93,6 +93,18 @@ var meanings = []meaning{
 		words: []string{"SYSTEM_ERROR", "SYSTEMERROR", "unknow-error", "unknown-error"},
 		level: channel.LevelWarn, code: "platform_trouble", quote: true,
 		text: "the platform had trouble of its own, so nothing is proven", cure: "try again in some minutes",
+	},
+	{
+		codes: []string{"no_certificate"},
+		level: channel.LevelError, code: "needs_public_key",
+		text: "this merchant number has no platform certificates: newer ones are given a public key in their place",
+		cure: "copy id and public key from the merchant console, 账户中心 → API安全 → 微信支付公钥, into WECHAT_PUBLIC_KEY_ID and WECHAT_PUBLIC_KEY",
+	},
+	{
+		codes: []string{"api_v3_key"},
+		level: channel.LevelError, code: "api_v3_key_wrong", setting: "_API_V3_KEY",
+		text: "what the platform sealed with the APIv3 key does not open with this one",
+		cure: "put the APIv3 key there that was set last: merchant console, 账户中心 → API安全 → APIv3密钥 (it cannot be shown, only set anew)",
 	},
 	{
 		codes: []string{"serial"},

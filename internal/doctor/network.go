@@ -31,11 +31,12 @@ func network() http.RoundTripper {
 // recorder carries requests and remembers the last answer: its body, and how far its Date is from our clock. For one
 // caller at a time.
 type recorder struct {
-	over  http.RoundTripper
-	now   func() time.Time
-	body  []byte
-	skew  time.Duration // ours minus theirs
-	dated bool
+	over   http.RoundTripper
+	now    func() time.Time
+	status int
+	body   []byte
+	skew   time.Duration // ours minus theirs
+	dated  bool
 }
 
 // RoundTrip hands the answer on untouched.
@@ -48,6 +49,7 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	if date, err := http.ParseTime(res.Header.Get("Date")); err == nil {
 		r.skew, r.dated = skewOf(start, r.now(), date), true
 	}
+	r.status = res.StatusCode
 	r.body, err = io.ReadAll(io.LimitReader(res.Body, channel.MaxBody))
 	var rest io.Reader = res.Body
 	if err != nil { // the caller meets the same end

@@ -197,7 +197,7 @@ func (x *examination) account(a config.Account, use string) {
 	case useOld:
 		x.tell(n, channel.LevelOK, "read_only", "", "ends what was begun with it; new payments go to another account of the method", "")
 	case useUnused:
-		x.tell(n, channel.LevelOK, "unused", "",
+		x.tell(n, channel.LevelOK, "shelved", "",
 			"test mode plays this platform by its own simulator: these credentials were inspected, and are never sent anywhere", "")
 	}
 	for _, f := range a.Settings.Inspect(x.Now()) {

@@ -65,7 +65,7 @@ func direction(skew time.Duration) string {
 // ask builds the channel of the account of that index and asks about an order that nobody made.
 func (x *examination) ask(ctx context.Context, i int, a config.Account, r *recorder) {
 	unmended := slices.ContainsFunc(x.report.Accounts[i].Findings, func(f Finding) bool {
-		return f.Level == channel.LevelError && !strings.HasPrefix(f.Code, "notify_") && !slices.Contains(addressCodes, f.Code)
+		return f.Level == channel.LevelError && !strings.HasSuffix(f.Setting, notifySuffix) // addresses say nothing of keys
 	})
 	if unmended {
 		x.tell(i, channel.LevelOK, "not_asked", "", "the platform was not asked: mend the errors first", "")
@@ -79,11 +79,13 @@ func (x *examination) ask(ctx context.Context, i int, a config.Account, r *recor
 		return
 	}
 	x.channels[i] = ch
+	fetched := false
 	if f, ok := ch.(channel.Refresher); ok {
 		if _, err := f.Refresh(ctx); err != nil {
 			x.verdict(i, a, r, err)
 			return
 		}
+		fetched = r.status == http.StatusOK // and what came could be used
 	}
 	attempt, err := x.nobodys(a, ch)
 	if err != nil {
@@ -99,12 +101,11 @@ func (x *examination) ask(ctx context.Context, i int, a config.Account, r *recor
 	default:
 		x.tell(i, channel.LevelOK, "proven", "",
 			"the platform took our signature, its answer verifies, and the order does not exist there: keys and numbers fit", "")
-		x.unproven(i, a)
+		if !fetched {
+			x.unproven(i, a)
+		}
 	}
 }
-
-// addressCodes are faults of an address: they say nothing about the keys.
-var addressCodes = []string{"example_host", "inner_host", "plain_http"}
 
 // nobodys is an attempt under a number that cannot exist: 6 letters that no number of ours begins with, and 104 random bits.
 func (x *examination) nobodys(a config.Account, ch channel.Channel) (pay.Attempt, error) {
@@ -123,6 +124,7 @@ func (x *examination) nobodys(a config.Account, ch channel.Channel) (pay.Attempt
 }
 
 // unproven names the secrets that a query does not use: those beside a private key which are no key text themselves.
+// What a Refresher fetches is sealed with them, so that having fetched proves them.
 func (x *examination) unproven(i int, a config.Account) {
 	all := fields(a.Settings)
 	if !slices.ContainsFunc(all, func(f field) bool { return f.key == "private" || f.key == "p12" }) {

@@ -1,8 +1,10 @@
 package doctor
 
 import (
+	"cmp"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -76,14 +78,30 @@ func fields(s channel.Settings) []field {
 }
 
 // variable is the set one among the settings that hold a key of that kind, or whose name ends so; "" without one.
+// A signing key is a private key, a file that holds one, or else the one secret.
 func variable(s channel.Settings, wanted string) string {
-	for _, f := range fields(s) {
-		if f.set && wanted != "" && (f.key == wanted || strings.HasSuffix(f.name, wanted)) {
-			return f.name
+	all := fields(s)
+	first := func(fits func(field) bool) string {
+		if i := slices.IndexFunc(all, func(f field) bool { return f.set && fits(f) }); i >= 0 {
+			return all[i].name
 		}
+		return ""
 	}
-	return ""
+	of := func(kind string) string { return first(func(f field) bool { return f.key == kind }) }
+	switch {
+	case wanted == "":
+		return ""
+	case wanted == signing:
+		secrets := func(f field) bool { return !f.secret.Empty() && !f.weak }
+		return cmp.Or(of("private"), of("p12"), first(secrets))
+	case strings.HasPrefix(wanted, "_"):
+		return first(func(f field) bool { return strings.HasSuffix(f.name, wanted) })
+	}
+	return of(wanted)
 }
+
+// signing stands for what requests are signed with.
+const signing = "signing"
 
 // printable takes out what could forge lines or colours where the text is shown (A103).
 func printable(s string) string {

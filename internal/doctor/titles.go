@@ -2,19 +2,25 @@ package doctor
 
 // titles are the headlines of findings in Chinese, by code: those of this package, of config and of the drivers.
 var titles = map[string]string{
-	"mode": "模式", "no_start": "无法启动", "env_file": "配置文件", "unreadable": "配置文件无法读取",
+	"mode": "模式", "no_start": "无法启动", "env_file": "配置文件", "unreadable": "无法读取",
 	"env_file_mode": ".env 权限过宽", "env_file_owner": ".env 属于别的用户",
 	"data_dir": "数据目录不可用", "data_dir_mode": "数据目录权限过宽", "database": "数据库", "database_mode": "数据库属于另一模式",
 	"log_dir": "日志目录不可写", "trusted_proxies": "信任的代理范围过宽", "clock": "系统时间",
 	"simulated": "模拟平台", "not_offered": "未启用", "no_webhook": "没有商户通知地址", "webhook_plain": "商户通知未用 HTTPS",
 
-	"own_public_key": "填成了自己的公钥",
+	"missing": "没有填写", "invalid": "写法不对", "unknown": "没有这个设置", "duplicate": "重复设置", "both": "两处同时设置",
+	"encoding": "文件编码不对", "too_large": "内容过长", "too_many": "内容过多", "file": "文件无法使用", "unused": "设置没有作用",
+	"mixed": "测试与正式混用", "test_only": "只用于测试模式", "simulator": "模拟平台的号码",
+	"published": "公开示例中的密钥", "published_key": "公开示例中的密钥", "weak": "密钥过于简单", "weak_key": "密钥过于简单",
+	"swapped": "填错了位置", "form": "格式不对", "length": "长度不对", "space": "含有空格或不可见字符", "unusual": "不太常见",
+	"app_id": "AppID", "merchant_number": "商户号", "api_v3_key": "APIv3 密钥", "api_v2": "APIv2 密钥", "sign_type": "签名类型",
+	"key_kind": "密钥种类不对", "key_short": "密钥太短", "key_unreadable": "密钥无法识别", "own_public_key": "填成了自己的公钥",
 
-	"in_use": "收款账户", "read_only": "只处理已有订单", "unused": "本模式不使用",
+	"in_use": "收款账户", "read_only": "只处理已有订单", "shelved": "本模式不使用",
 	"offered": "可用产品", "by_name": "指定时可用", "left_out": "未提供", "no_phone": "手机上不可用", "no_desktop": "电脑上不可用",
 
-	"notify_url": "回调地址", "notify_query": "回调地址带参数", "notify_path": "回调路径不对", "notify_origin": "回调域名不一致",
-	"example_host": "还是示例域名", "inner_host": "外网无法访问", "plain_http": "必须使用 HTTPS", "tunnel": "临时隧道域名",
+	"notify_url": "回调地址", "query": "回调地址带参数", "path": "回调路径不对", "notify_origin": "回调域名不一致",
+	"placeholder": "还是示例内容", "private": "外网无法访问", "http": "必须使用 HTTPS", "tunnel": "临时隧道域名",
 	"public_url": "公网地址", "return_inner": "返回地址在本机", "return_plain": "返回地址未用 HTTPS",
 
 	"proven": "密钥已验证", "not_provable": "无法在线验证", "not_proven": "未能验证", "not_asked": "未向平台求证",
@@ -22,6 +28,7 @@ var titles = map[string]string{
 	"limited": "平台限流", "serial_refused": "证书序列号不对", "merchant_unknown": "商户号不对", "app_not_bound": "AppID 未绑定商户号",
 	"app_unknown": "APPID 不对", "certificate_mode": "证书模式不一致", "no_key_uploaded": "平台没有应用公钥",
 	"key_refused": "签名被平台拒绝", "no_permission": "没有产品权限", "platform_trouble": "平台系统繁忙",
+	"needs_public_key": "须改用微信支付公钥", "api_v3_key_wrong": "APIv3 密钥不对",
 	"answer_other_key": "平台公钥 ID 不对", "answer_unverified": "平台公钥不对",
 	"platform_dns": "平台域名无法解析", "platform_timeout": "平台连接超时", "platform_unreachable": "无法连接平台",
 	"platform_tls_name": "平台证书不符", "platform_tls_expired": "平台证书过期", "platform_tls_chain": "平台证书不可信",

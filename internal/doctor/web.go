@@ -101,7 +101,7 @@ func (x *examination) knock(ctx context.Context, over http.RoundTripper, a confi
 	if len(expected) == 0 {
 		return Finding{}, false // no channel could be built, which is said already
 	}
-	f := Finding{Level: x.outward(), Setting: a.Driver.Info.Prefix + "_NOTIFY_URL"}
+	f := Finding{Level: x.outward(), Setting: a.Driver.Info.Prefix + notifySuffix}
 	answer, err := hear(ctx, over, http.MethodPost, address, probe)
 	if err != nil {
 		why, _ := connection(err)
