@@ -61,8 +61,6 @@ var testsMayImport = map[string][]string{
 	"internal/channel/wechatv3": {"internal/channel/channeltest"},
 	"internal/channel/alipay":   {"internal/channel/channeltest"},
 	"internal/webhook":          {"client"}, // the shop's verifier judges the sender
-	// The simulator judges the questions, and a running gateway answers at its public address.
-	"internal/doctor": {"internal/sim/...", "internal/channel/...", "internal/keys"},
 }
 
 // A driver knows no other driver, and a web room no other web room, no channel and no store.
