@@ -24,6 +24,7 @@ type fake struct {
 	Plain string      `env:"WECHAT_FAKE_ID"`
 
 	found   []channel.Finding
+	ack     string // body of a refusal of 200; "" = WeChat Pay's
 	build   error
 	refresh error
 	fetch   string // what Refresh gets from the platform first
@@ -38,7 +39,11 @@ type fake struct {
 func (f *fake) Identity() (appID, merchantID string) { return f.Plain, "" }
 func (f *fake) Inspect(time.Time) []channel.Finding  { return f.found }
 func (f *fake) Variant() string                      { return "way" }
+
 func (f *fake) Ack(bool) channel.Reply {
+	if f.ack != "" {
+		return channel.Reply{Status: 200, Body: f.ack}
+	}
 	return channel.Reply{Status: 400, Body: `{"code":"FAIL","message":"失败"}`}
 }
 
@@ -73,12 +78,14 @@ func (f *fake) Query(_ context.Context, a pay.Attempt) (pay.Observation, error) 
 }
 
 // fakes puts f in the place of the world's WeChat Pay account.
-func (w *world) fakes(f *fake) *fake {
+func (w *world) fakes(f *fake) *fake { return w.fakesAt(wechatAccount, f) }
+
+func (w *world) fakesAt(i int, f *fake) *fake {
 	f.asked, f.order = &[]pay.Attempt{}, &[]string{}
 	if f.state == "" {
 		f.state = pay.Absent
 	}
-	a := w.account(wechatAccount)
+	a := w.account(i)
 	a.Settings, a.Account = f, channel.Account{ID: "fake", AppID: "app", MerchantID: "merchant", Livemode: true}
 	a.Driver.New = func(_ channel.Settings, env channel.Env) (channel.Channel, error) {
 		f.http = env.HTTP

@@ -63,7 +63,7 @@ var meanings = []meaning{
 			"missing-app-cert-sn", "missing-alipay-root-cert-sn", "app-cert-not-exist", "alipay-cert-not-exist",
 			"app-cert-expired", "invalid-alipay-root-cert-sn",
 		},
-		level: channel.LevelError, code: "certificate_mode", quote: true,
+		level: channel.LevelError, code: "needs_certificates", quote: true,
 		text: "the app at the platform signs by certificates, and these settings do not fit it",
 		cure: "set the three certificates that the console offers for download, or switch the app to public keys there (公钥模式)",
 	},
@@ -113,7 +113,7 @@ var meanings = []meaning{
 		cure: "copy id and public key together from the merchant console: 账户中心 → API安全 → 微信支付公钥",
 	},
 	{
-		codes: []string{"signature", "sign", "signature_type", "unsigned", "header_missing", "header_malformed"},
+		codes: []string{"signature", "sign", "signature_type", "unsigned", "header_missing", "header_malformed", "cert_sn"},
 		level: channel.LevelError, code: "answer_unverified", setting: "public",
 		text: "the platform's answer does not verify: the key set here is not the platform's",
 		cure: "copy the platform's own public key from its console (微信支付公钥, 支付宝公钥): not the one you made and uploaded",

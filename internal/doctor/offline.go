@@ -171,7 +171,7 @@ func (x *examination) offered() {
 		switch {
 		case x.troubled(prefix): // said already
 		case !x.Config.Live:
-			x.say(channel.LevelOK, "simulated", "", method+" is played by the built-in simulator", "")
+			x.say(channel.LevelOK, "played", "", method+" is played by the built-in simulator", "")
 		default:
 			x.say(channel.LevelOK, "not_offered", "", method+" is not offered to payers: no "+prefix+"_* credentials are set", "")
 		}

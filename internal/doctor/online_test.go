@@ -35,7 +35,7 @@ func TestOnlineAtThePlatforms(t *testing.T) {
 			w.alipay.PublicKey = publicPEM("stranger")
 		}, bad, "answer_unverified", "ALIPAY_PUBLIC_KEY", "支付宝公钥"},
 		{"the merchant number is another's", func(w *world) {
-			w.wechat.MerchantID, w.account(wechatAccount).MerchantID = "1234567890", "1234567890"
+			w.wechat.MerchantID, w.account(wechatAccount).MerchantID = "1619520738", "1619520738"
 		}, bad, "merchant_unknown", "WECHAT_MCH_ID", "merchant console"},
 		{"the app id is another's", func(w *world) {
 			w.alipay.AppID, w.account(alipayAccount).AppID = "2021000000009999", "2021000000009999"
@@ -97,7 +97,7 @@ func TestOnlineOtherAnswers(t *testing.T) {
 		}, bad, "no_permission", "", "online"},
 		{"the app is in certificate mode", func(w *world) {
 			w.answers(alipay, 200, refused("40001", "isv.missing-app-cert-sn"))
-		}, bad, "certificate_mode", "", "three certificates"},
+		}, bad, "needs_certificates", "", "three certificates"},
 		{"no public key was uploaded", func(w *world) {
 			w.answers(alipay, 200, refused("40003", "isv.missing-signature-config"))
 		}, bad, "no_key_uploaded", "ALIPAY_PRIVATE_KEY", "接口加签方式"},

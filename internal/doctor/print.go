@@ -12,7 +12,7 @@ import (
 
 // notes are findings that are neither good nor bad.
 var notes = []string{
-	"no_start", "simulated", "not_offered", "shelved", "left_out", "no_webhook", "not_asked", "not_proven", "not_provable",
+	"no_start", "played", "not_offered", "shelved", "left_out", "no_webhook", "not_asked", "not_proven", "not_provable",
 }
 
 // Print writes r for people: a group for the installation and one for each account, each fault with its cure below it.

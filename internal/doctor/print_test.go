@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"piaohao/internal/channel"
 	"piaohao/internal/config"
 	"piaohao/internal/doctor"
 	"piaohao/internal/secret"
@@ -26,8 +27,18 @@ func TestGolden(t *testing.T) {
 		File: ".env", Line: 12, Setting: "LOG_LEVEL", Code: "invalid", Text: "is one of debug, info, warn, error", Cure: "use info",
 	}}
 	w.files.facts[".env"] = doctor.Facts{Mode: 0o644}
-	w.wechat.PrivateKey = secret.New(privatePEM("stranger"))
-	w.account(alipayAccount).Products = w.account(alipayAccount).Products[:3]
+	w.fakes(&fake{
+		Key: secret.New("canary key"),
+		found: []channel.Finding{
+			{Level: channel.LevelOK, Code: "key", Setting: "WECHAT_FAKE_KEY", Text: "private key, PEM, PKCS#8, RSA 2048"},
+			{Level: doubt, Code: "expires_soon", Setting: "WECHAT_FAKE_ID", Text: "ends in 12 days", Cure: "renew it"},
+		},
+		query: &channel.Error{Kind: channel.Unknown, Op: "query", Code: "header_missing", Text: "(HTTP 401 SIGN_ERROR)"},
+	})
+	w.fakesAt(alipayAccount, &fake{Key: secret.New("canary key"), Extra: secret.New("canary extra"), ack: "fail"})
+	w.account(wechatAccount).ID, w.account(alipayAccount).ID = "one-1-app", "two-app"
+	products := []channel.Product{{Name: "page", Desktop: true}, {Name: "wap", Phone: true}, {Name: "form"}, {Name: "spare", Phone: true}}
+	w.account(alipayAccount).Driver.Info.Products, w.account(alipayAccount).Products = products, products[:3]
 	r := w.examine(t)
 
 	var human strings.Builder
