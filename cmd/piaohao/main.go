@@ -21,9 +21,10 @@ type verbs struct {
 	Sim     sim     `cmd:"" help:"Run the simulator of both platforms alone, for any program."`
 	Version version `cmd:"" help:"Print the version."`
 
-	Payment   payment   `cmd:"" help:"Look a payment up by any number."`
-	Incidents incidents `cmd:"" help:"List refused notices and what needs a person, with what to do."`
-	Keys      keys      `cmd:"" help:"Make, list and revoke the API keys of shops."`
+	Doctor    doctorVerb `cmd:"" help:"Find out what is wrong with the settings, and what mends it."`
+	Payment   payment    `cmd:"" help:"Look a payment up by any number."`
+	Incidents incidents  `cmd:"" help:"List refused notices and what needs a person, with what to do."`
+	Keys      keys       `cmd:"" help:"Make, list and revoke the API keys of shops."`
 }
 
 func main() {

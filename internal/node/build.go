@@ -13,6 +13,7 @@ import (
 
 	"piaohao/internal/config"
 	"piaohao/internal/demo"
+	"piaohao/internal/doctor"
 	"piaohao/internal/gateway"
 	"piaohao/internal/id"
 	"piaohao/internal/secret"
@@ -220,6 +221,7 @@ func (n *Node) handler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", rest)
 	notify.Mount(mux, n.gateway)
+	mux.Handle("GET "+doctor.HealthPath, doctor.Health(n.config.Live))
 	mux.Handle("/payment", pages)
 	mux.Handle("/payment/", pages)
 	mux.HandleFunc("/", httpx.NotFound)

@@ -9,7 +9,7 @@ import (
 // mayImport says of each room which rooms it may import. Every package of ours stands here. "x/..." stands for x and
 // all below it.
 var mayImport = map[string][]string{
-	"cmd/piaohao": {"internal/node", "internal/config", "internal/channel/all", "internal/ops", "client"},
+	"cmd/piaohao": {"internal/node", "internal/config", "internal/channel/all", "internal/ops", "internal/doctor", "client"},
 	"client":      {},
 	"spec/...":    {},
 	"deploy":      {}, // its tests are outside of it
@@ -47,10 +47,11 @@ var mayImport = map[string][]string{
 
 	"internal/demo":   {"client"},
 	"internal/config": {"internal/channel", "internal/secret", "internal/keys"},
+	"internal/doctor": {"internal/channel", "internal/channel/all", "internal/config", "internal/pay", "internal/secret"},
 	"internal/node": {
 		"client", "internal/pay", "internal/secret", "internal/strict", "internal/id", "internal/view",
 		"internal/channel/...", "internal/store", "internal/gateway", "internal/webhook", "internal/web/...",
-		"internal/sim/...", "internal/demo", "internal/config", "internal/ops", "internal/logs",
+		"internal/sim/...", "internal/demo", "internal/config", "internal/ops", "internal/logs", "internal/doctor",
 	},
 
 	"internal/storm":   {"client", "spec/...", "internal/..."},
