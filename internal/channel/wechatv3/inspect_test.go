@@ -129,6 +129,9 @@ func TestInspectFindsEachFault(t *testing.T) {
 		}},
 		{"P12 is no P12", "key_unreadable WECHAT_MCH_P12", func(c *Config) { c.MchP12 = secret.New("cGFzc3dvcmQ=") }},
 		{"P12 of another key", "key_mismatch WECHAT_MCH_P12", func(c *Config) { c.MchP12 = secret.New(p12(k.stranger, facts.MerchantID)) }},
+		{"P12 of another key beside key and certificate", "key_mismatch WECHAT_MCH_P12", func(c *Config) {
+			c.MchP12, c.MchCert = secret.New(p12(k.stranger, facts.MerchantID)), merchantCert()
+		}},
 		{"A05 P12 with a key of 1024 bits", "key_short WECHAT_MCH_P12", func(c *Config) { c.MchP12 = secret.New(p12(short, facts.MerchantID)) }},
 		{"P12, and the merchant number is missing", "missing WECHAT_MCH_ID", func(c *Config) {
 			c.MchP12, c.PrivateKey, c.SerialNo, c.MerchantID = secret.New(p12(k.merchant, facts.MerchantID)), secret.Text{}, "", ""
