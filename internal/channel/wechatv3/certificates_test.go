@@ -401,6 +401,7 @@ func TestNoCertificatesListed(t *testing.T) {
 	}{
 		{"with a public key", true, 404, `{"code":"RESOURCE_NOT_EXISTS","message":"m"}`, "", refreshRarely},
 		{"older spelling", true, 404, `{"code":"NOT_FOUND","message":"m"}`, "", refreshRarely},
+		{"its code under another status", true, 400, `{"code":"RESOURCE_NOT_EXISTS","message":"m"}`, "RESOURCE_NOT_EXISTS", retryFirst},
 		{"without a public key", false, 404, `{"code":"RESOURCE_NOT_EXISTS","message":"m"}`, codeNoCertificate, retryFirst},
 		{"a proxy's 404", true, 404, `not found`, "unreadable", retryFirst},
 		{"our signature refused", true, 401, `{"code":"SIGN_ERROR","message":"m"}`, "SIGN_ERROR", retryFirst},
@@ -467,6 +468,31 @@ func TestLeadingZerosOfSerialNumbers(t *testing.T) {
 	if c.serial != zerosSerial {
 		t.Fatalf("serial %s", c.serial)
 	}
+}
+
+// The platform is asked to answer with the public key, else with the newest certificate that is valid now.
+func TestPreferredKey(t *testing.T) {
+	t.Parallel()
+	known := peers{}
+	want := func(id string) {
+		t.Helper()
+		if got, _ := known.preferred(testNow()); got.id != id {
+			t.Errorf("asks for %q, want %q", got.id, id)
+		}
+	}
+	want("")
+	for i := range 8 {
+		id := strconv.Itoa(9 - i)
+		known[id] = peer{id: id, from: testNow().Add(time.Duration(i-8) * day), until: testNow().Add(day)}
+	}
+	want("2")
+	known["expired"] = peer{id: "expired", from: testNow().Add(-time.Hour), until: testNow()}
+	known["later"] = peer{id: "later", from: testNow().Add(time.Second), until: testNow().Add(day)}
+	want("2")
+	known["2b"] = peer{id: "2b", from: known["2"].from, until: testNow().Add(day)}
+	want("2b") // of two as new, always the same
+	known[peerID] = peer{id: peerID}
+	want(peerID)
 }
 
 // Reading and refreshing at once is safe; the race detector judges.

@@ -104,7 +104,7 @@ func (i *inspector) p12(knownNumber bool) (key *rsa.PrivateKey, cert *x509.Certi
 		i.fault(envMchP12, "key_unreadable", "is no PKCS#12 file with an RSA key and its certificate", cure)
 		return nil, nil, false
 	case publishedKey(&key.PublicKey):
-		i.fault(envMchP12, "published", "holds a key of a published example, which anybody can sign with", cure)
+		i.fault(envMchP12, "published_key", "holds a key of a published example, which anybody can sign with", cure)
 		return nil, nil, false
 	}
 	i.ok(envMchP12, "key", "private key and certificate, PKCS#12, "+bits(&key.PublicKey)+": signs requests")
@@ -122,7 +122,7 @@ func (i *inspector) serialNo() (serial string, fine bool) {
 	case !serialForm.MatchString(i.SerialNo):
 		i.fault(envSerialNo, "serial", "must be the certificate's serial number in hexadecimal, without colons or blanks", cure)
 	case publishedText(strings.ToUpper(i.SerialNo)):
-		i.fault(envSerialNo, "published", "is the serial number of a published example", cure)
+		i.fault(envSerialNo, "published_key", "is the serial number of a published example", cure)
 	default:
 		return i.SerialNo, true
 	}
@@ -181,7 +181,7 @@ func (i *inspector) publicKey() (there, fine bool) {
 		i.fault(envPublicKeyID, "public_key_id", "must be PUB_KEY_ID_ and digits", idCure)
 		idFine = false
 	case publishedText(i.PublicKeyID):
-		i.fault(envPublicKeyID, "published", "is the id of a published example", idCure)
+		i.fault(envPublicKeyID, "published_key", "is the id of a published example", idCure)
 		idFine = false
 	}
 	if i.PublicKey == "" {
@@ -222,7 +222,7 @@ func (i *inspector) platformCerts() int {
 		case !isRSA || key.N.BitLen() < keys.MinBits:
 			i.fault(envPlatformCert, "key_short", "holds a certificate whose key is shorter than 2048 bits", cure)
 		case publishedKey(key):
-			i.fault(envPlatformCert, "published", "holds a certificate of a published example, which anybody can sign with", cure)
+			i.fault(envPlatformCert, "published_key", "holds a certificate of a published example, which anybody can sign with", cure)
 		case merchants(cert, key, i.key):
 			i.fault(envPlatformCert, "own_certificate", "holds a merchant API certificate, not WeChat Pay's", "move it to "+envMchCert+"; "+cure)
 		case i.serial != "" && canonical(serialOf(cert)) == canonical(i.serial):

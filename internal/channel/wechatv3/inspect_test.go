@@ -91,7 +91,7 @@ func TestInspectFindsEachFault(t *testing.T) {
 		{"serial number in words", "placeholder WECHAT_MCH_SERIAL_NO", func(c *Config) { c.SerialNo = "your_serial_no" }},
 		{"serial number with colons", "serial WECHAT_MCH_SERIAL_NO", func(c *Config) { c.SerialNo = "51:57:F0:9E:FD:C0:96:DE" }},
 		{"serial number is a public key id", "serial WECHAT_MCH_SERIAL_NO", func(c *Config) { c.SerialNo = peerID }},
-		{"A102 serial number of the documentation", "published WECHAT_MCH_SERIAL_NO", func(c *Config) { c.SerialNo = "408b07e79b8269fec3d5d3e6ab8ed163a6a380db" }},
+		{"A102 serial number of the documentation", "published_key WECHAT_MCH_SERIAL_NO", func(c *Config) { c.SerialNo = "408b07e79b8269fec3d5d3e6ab8ed163a6a380db" }},
 		{"serial number of another certificate", "serial_mismatch WECHAT_MCH_SERIAL_NO", func(c *Config) { c.SerialNo, c.MchCert = oldSerial, merchantCert() }},
 		{"serial number of the platform's certificate", "serial WECHAT_MCH_SERIAL_NO", func(c *Config) { c.SerialNo, c.PlatformCert = oldSerial, oldCert() }},
 
@@ -117,7 +117,7 @@ func TestInspectFindsEachFault(t *testing.T) {
 		}},
 		{"private key as certificate", "key_kind WECHAT_MCH_CERT", func(c *Config) { c.MchCert = privateText(k.merchant) }},
 		{"certificate unreadable", "key_unreadable WECHAT_MCH_CERT", func(c *Config) { c.MchCert = "certificate" }},
-		{"A102 certificate of a published key", "published WECHAT_MCH_CERT", func(c *Config) { c.MchCert = publishedCert("1") }},
+		{"A102 certificate of a published key", "published_key WECHAT_MCH_CERT", func(c *Config) { c.MchCert = publishedCert("1") }},
 		{"certificate expired", "expired WECHAT_MCH_CERT", func(c *Config) { c.MchCert = expired(k.merchant, serialNo) }},
 		{"certificate begins later", "not_yet_valid WECHAT_MCH_CERT", func(c *Config) {
 			c.MchCert = certificate(issued{serial: serialNo, key: k.merchant, from: testNow().Add(time.Second), until: testNow().Add(day)})
@@ -129,6 +129,9 @@ func TestInspectFindsEachFault(t *testing.T) {
 		}},
 		{"P12 is no P12", "key_unreadable WECHAT_MCH_P12", func(c *Config) { c.MchP12 = secret.New("cGFzc3dvcmQ=") }},
 		{"P12 of another key", "key_mismatch WECHAT_MCH_P12", func(c *Config) { c.MchP12 = secret.New(p12(k.stranger, facts.MerchantID)) }},
+		{"P12 of another key beside key and certificate", "key_mismatch WECHAT_MCH_P12", func(c *Config) {
+			c.MchP12, c.MchCert = secret.New(p12(k.stranger, facts.MerchantID)), merchantCert()
+		}},
 		{"A05 P12 with a key of 1024 bits", "key_short WECHAT_MCH_P12", func(c *Config) { c.MchP12 = secret.New(p12(short, facts.MerchantID)) }},
 		{"P12, and the merchant number is missing", "missing WECHAT_MCH_ID", func(c *Config) {
 			c.MchP12, c.PrivateKey, c.SerialNo, c.MerchantID = secret.New(p12(k.merchant, facts.MerchantID)), secret.Text{}, "", ""
@@ -139,7 +142,7 @@ func TestInspectFindsEachFault(t *testing.T) {
 		{"A05 APIv3 key of 31 characters", "api_v3_key WECHAT_API_V3_KEY", func(c *Config) { c.APIv3Key = secret.New(v3Key[:31]) }},
 		{"A05 APIv3 key of 33 characters", "api_v3_key WECHAT_API_V3_KEY", func(c *Config) { c.APIv3Key = secret.New(v3Key + "x") }},
 		{"A05 APIv3 key of one letter", "weak WECHAT_API_V3_KEY", func(c *Config) { c.APIv3Key = secret.New(strings.Repeat("a", 32)) }},
-		{"A102 APIv3 key of an SDK's test", "published WECHAT_API_V3_KEY", func(c *Config) { c.APIv3Key = secret.New(facts.SealedTexts[0].Key) }},
+		{"A102 APIv3 key of an SDK's test", "published_key WECHAT_API_V3_KEY", func(c *Config) { c.APIv3Key = secret.New(facts.SealedTexts[0].Key) }},
 
 		{"public key without its id", "missing WECHAT_PUBLIC_KEY_ID", func(c *Config) { c.PublicKeyID = "" }},
 		{"public key id alone", "missing WECHAT_PUBLIC_KEY", func(c *Config) { c.PublicKey = "" }},
@@ -147,15 +150,15 @@ func TestInspectFindsEachFault(t *testing.T) {
 		{"public key id is a serial number", "public_key_id WECHAT_PUBLIC_KEY_ID", func(c *Config) { c.PublicKeyID = serialNo }},
 		{"public key id with letters", "public_key_id WECHAT_PUBLIC_KEY_ID", func(c *Config) { c.PublicKeyID += "A" }},
 		{"public key id in words", "placeholder WECHAT_PUBLIC_KEY_ID", func(c *Config) { c.PublicKeyID = "PUB_KEY_ID_xxxxxxxx" }},
-		{"A102 public key id of the documentation", "published WECHAT_PUBLIC_KEY_ID", func(c *Config) { c.PublicKeyID = facts.AnswerText.Serial }},
+		{"A102 public key id of the documentation", "published_key WECHAT_PUBLIC_KEY_ID", func(c *Config) { c.PublicKeyID = facts.AnswerText.Serial }},
 		{"own public key", "own_public_key WECHAT_PUBLIC_KEY", func(c *Config) { c.PublicKey = publicText(&k.merchant.PublicKey) }},
 		{"private key as public key", "key_kind WECHAT_PUBLIC_KEY", func(c *Config) { c.PublicKey = privateText(k.stranger) }},
 		{"own certificate as public key", "key_kind WECHAT_PUBLIC_KEY", func(c *Config) { c.PublicKey = merchantCert() }},
 		{"platform certificate as public key", "key_kind WECHAT_PUBLIC_KEY", func(c *Config) { c.PublicKey = oldCert() }},
 		{"public key unreadable", "key_unreadable WECHAT_PUBLIC_KEY", func(c *Config) { c.PublicKey = c.PublicKey[:200] }},
 		{"A05 public key of 1024 bits", "key_short WECHAT_PUBLIC_KEY", func(c *Config) { c.PublicKey = publicText(&short.PublicKey) }},
-		{"A102 public key of the documentation", "published WECHAT_PUBLIC_KEY", func(c *Config) { c.PublicKey = facts.KeyA }},
-		{"A102 public key of an SDK's test", "published WECHAT_PUBLIC_KEY", func(c *Config) { c.PublicKey = facts.KeyB }},
+		{"A102 public key of the documentation", "published_key WECHAT_PUBLIC_KEY", func(c *Config) { c.PublicKey = facts.KeyA }},
+		{"A102 public key of an SDK's test", "published_key WECHAT_PUBLIC_KEY", func(c *Config) { c.PublicKey = facts.KeyB }},
 
 		{"A11 own certificate as the platform's", "own_certificate WECHAT_PLATFORM_CERT", func(c *Config) { c.PlatformCert = oldCert() + merchantCert() }},
 		{"A11 own older certificate as the platform's", "own_certificate WECHAT_PLATFORM_CERT", func(c *Config) {
@@ -169,7 +172,7 @@ func TestInspectFindsEachFault(t *testing.T) {
 		{"platform certificate unreadable", "key_unreadable WECHAT_PLATFORM_CERT", func(c *Config) { c.PlatformCert = oldCert()[:100] }},
 		{"A05 platform certificate of 1024 bits", "key_short WECHAT_PLATFORM_CERT", func(c *Config) { c.PlatformCert = shortCert }},
 		{"A05 second platform certificate of 1024 bits", "key_short WECHAT_PLATFORM_CERT", func(c *Config) { c.PlatformCert = oldCert() + shortCert }},
-		{"A102 second platform certificate published", "published WECHAT_PLATFORM_CERT", func(c *Config) { c.PlatformCert = oldCert() + publishedCert("x") }},
+		{"A102 second platform certificate published", "published_key WECHAT_PLATFORM_CERT", func(c *Config) { c.PlatformCert = oldCert() + publishedCert("x") }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -148,7 +148,7 @@ func (i *inspector) apiV3Key() {
 		i.fault(envAPIv3Key, "api_v3_key", "must be 32 characters", cure)
 		return
 	case publishedText(key):
-		i.fault(envAPIv3Key, "published", "is a key that anybody can read in published examples", "choose a random one at: "+consoleV3Key)
+		i.fault(envAPIv3Key, "published_key", "is a key that anybody can read in published examples", "choose a random one at: "+consoleV3Key)
 		return
 	case variety(key) < apiV3KeyVaria:
 		i.fault(envAPIv3Key, "weak", "has fewer than 8 different characters", "choose a random one at: "+consoleV3Key)
@@ -188,7 +188,7 @@ func (i *inspector) parse(setting, text string, kind keys.Kind, cure string) (ke
 	case found.Kind != kind:
 		i.fault(setting, "key_kind", "holds a "+string(found.Kind)+" where the "+string(kind)+" belongs", i.kindCure(found, cure))
 	case publishedKey(found.Public):
-		i.fault(setting, "published", "is a key of a published example, which anybody can sign with", cure)
+		i.fault(setting, "published_key", "is a key of a published example, which anybody can sign with", cure)
 	default:
 		return found, true
 	}
