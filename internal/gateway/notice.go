@@ -25,10 +25,14 @@ func (g *Gateway) Notice(ctx context.Context, path string, header http.Header, r
 		if err == nil {
 			return a.Channel.Ack(g.noticed(ctx, path, o, body))
 		}
-		reply = a.Channel.Ack(false)
+		// The answer is of the one that the message was meant for: another protocol may read success in a mere status.
 		var e *channel.Error
 		if errors.As(err, &e) && (refusal == nil || e.Kind == channel.Forged) {
-			refusal, account = e, a.ID
+		// The answer is of the one that the message was meant for: another protocol may read success in a mere status.
+		var e *channel.Error
+		if errors.As(err, &e) && (refusal == nil || e.Kind == channel.Forged) {
+			refusal, account, reply = e, a.ID, a.Channel.Ack(false)
+		}
 		}
 	}
 	if refusal != nil {

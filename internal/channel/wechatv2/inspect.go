@@ -21,7 +21,8 @@ var (
 	mchKeyForm = regexp.MustCompile(`^[0-9A-Za-z]{32}$`)
 )
 
-// placeholders are the values that our users' guide prints, and words that stand for a value.
+// placeholders are the values that our users' guide prints. What begins with "your" or holds xxxxxx is one too; no random
+// key does.
 var placeholders = []string{"wx1234567890abcdef", "1234567890", "your32digitmerchantkey"}
 
 // published are values that everybody knows: of the documentation, and of the SDKs' examples and tests
@@ -109,7 +110,7 @@ func general(setting, value, cure string) []channel.Finding {
 	switch {
 	case value == "":
 		return []channel.Finding{fault("missing", setting, "is not set", cure)}
-	case slices.Contains(placeholders, value) || strings.Contains(strings.ToLower(value), "your") || strings.Contains(strings.ToLower(value), "xxxx"):
+	case slices.Contains(placeholders, value), strings.HasPrefix(strings.ToLower(value), "your"), strings.Contains(strings.ToLower(value), "xxxxxx"):
 		return []channel.Finding{fault("placeholder", setting, "still holds the example's text", cure)}
 	case slices.Contains(published, value):
 		return []channel.Finding{fault("published", setting, "is an example that the documentation or an SDK prints, so that everybody knows it", cure)}

@@ -1,7 +1,6 @@
 package wechatv2
 
 import (
-	"bytes"
 	"crypto/aes"
 	"crypto/hmac"
 	"crypto/md5"
@@ -136,9 +135,14 @@ func without(fields []facts.Field, name string) []facts.Field {
 
 // sealed is req_info around text.
 func sealed(key, text string) string {
-	block := must(aes.NewCipher(fmt.Appendf(nil, "%x", md5.Sum([]byte(key)))))
 	pad := aes.BlockSize - len(text)%aes.BlockSize
-	plain := append([]byte(text), bytes.Repeat([]byte{byte(pad)}, pad)...)
+	return sealedBlocks(key, text+strings.Repeat(string(rune(pad)), pad))
+}
+
+// sealedBlocks is req_info around text that is padded already.
+func sealedBlocks(key, text string) string {
+	block := must(aes.NewCipher(fmt.Appendf(nil, "%x", md5.Sum([]byte(key)))))
+	plain := []byte(text)
 	for i := 0; i < len(plain); i += aes.BlockSize {
 		block.Encrypt(plain[i:], plain[i:])
 	}
