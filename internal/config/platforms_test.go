@@ -207,6 +207,7 @@ func TestModes(t *testing.T) {
 		{"a platform without credentials is not offered", settings("alipay", "url", "WECHAT_SANDBOX=false"), "live " + alipay},
 		{"both platforms", settings("shared", "new", "alipay", "url", "WECHAT_SANDBOX=false", "ALIPAY_SANDBOX=0"), "live " + newID + " " + alipay},
 		{"the platform's own sandbox", settings("alipay", "ALIPAY_SANDBOX=true"), "test " + sandbox},
+		{"the platform's own sandbox may tell this machine", settings("alipay", "ALIPAY_SANDBOX=true", "ALIPAY_NOTIFY_URL=http://127.0.0.1:5000/n"), "test " + sandbox},
 		{"a platform without a sandbox is simulated", settings("shared", "old", "new", "WECHAT_SANDBOX=1"), "test [" + newID + "] [" + oldID + "]"},
 		{"both in test mode", settings("shared", "new", "alipay", "WECHAT_SANDBOX=yes", "ALIPAY_SANDBOX=True"), "test " + sandbox + " [" + newID + "]"},
 		{"one in its sandbox, the other simulated", settings("alipay", "ALIPAY_SANDBOX=on", "WECHAT_SANDBOX=true"), "test " + sandbox},
