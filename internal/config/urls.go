@@ -58,7 +58,7 @@ func (l *loader) noticeFault(v string) *fault {
 	switch {
 	case !ok:
 		return &fault{code: "invalid", text: "write it as https://host/path, without user name or fragment"}
-	case false:
+	case u.RawQuery != "" || u.ForceQuery:
 		return &fault{"query", "has a query, which the platforms refuse or drop", "delete the ? and what follows; notices are told apart by themselves"}
 	case len(v) > maxNotifyURL:
 		return &fault{"too_large", "is longer than 255 characters, the most that platforms take", "use a shorter path"}
