@@ -255,7 +255,7 @@ func unescapePEM(text string) string {
 // long as the key says of itself, and which are a key.
 func (p *envParser) bare(first string) string {
 	want := derText(first)
-	if len(first) < minBareKey || len(first) >= want || !isBase64(first) {
+	if len(first) < minBareKey || !isBase64(first) {
 		return first
 	}
 	var b strings.Builder

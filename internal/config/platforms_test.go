@@ -207,6 +207,7 @@ func TestModes(t *testing.T) {
 		{"a platform without credentials is not offered", settings("alipay", "url", "WECHAT_SANDBOX=false"), "live " + alipay},
 		{"both platforms", settings("shared", "new", "alipay", "url", "WECHAT_SANDBOX=false", "ALIPAY_SANDBOX=0"), "live " + newID + " " + alipay},
 		{"the platform's own sandbox", settings("alipay", "ALIPAY_SANDBOX=true"), "test " + sandbox},
+		{"the platform's own sandbox may tell this machine", settings("alipay", "ALIPAY_SANDBOX=true", "ALIPAY_NOTIFY_URL=http://127.0.0.1:5000/n"), "test " + sandbox},
 		{"a platform without a sandbox is simulated", settings("shared", "old", "new", "WECHAT_SANDBOX=1"), "test [" + newID + "] [" + oldID + "]"},
 		{"both in test mode", settings("shared", "new", "alipay", "WECHAT_SANDBOX=yes", "ALIPAY_SANDBOX=True"), "test " + sandbox + " [" + newID + "]"},
 		{"one in its sandbox, the other simulated", settings("alipay", "ALIPAY_SANDBOX=on", "WECHAT_SANDBOX=true"), "test " + sandbox},
@@ -243,7 +244,7 @@ func TestRefusedPlatforms(t *testing.T) {
 		{"half of the newer keys", settings("shared", "WECHAT_API_V3_KEY="+newKey, "url"), "WECHAT_MCH_PRIVATE_KEY: is missing; set it"},
 		{"half of the newer keys beside the older", settings("shared", "old", "WECHAT_API_V3_KEY="+newKey, "url"), "WECHAT_MCH_PRIVATE_KEY: is missing"},
 		{"half of a platform while testing", settings("ALIPAY_APP_ID=2021004157389206\nALIPAY_PRIVATE_KEY="+privateText(), "ALIPAY_SANDBOX=true"), "ALIPAY_PUBLIC_KEY: is missing"},
-		{"what refines others, alone", settings("ALIPAY_SELLER_ID=2088621947305816"), ".env:1: ALIPAY_SELLER_ID: is set, and no key that goes with it is; alipay needs ALIPAY_PRIVATE_KEY"},
+		{"what refines others, alone", settings("ALIPAY_SELLER_ID=2088621947305816", "url"), ".env:1: ALIPAY_SELLER_ID: is set, and no key that goes with it is; alipay needs ALIPAY_PRIVATE_KEY"},
 		{"a driver that does not say what is missing", settings("WECHAT_MCH_ID=1598273640", "old", "url"), "WECHAT_… lacks its app id or its merchant number"},
 		{"a notice URL alone", settings("notice"), ".env:1: WECHAT_NOTIFY_URL: is set, and no credentials of its platform are"},
 		{"a notice URL alone beside another platform", settings("alipay", "notice"), "WECHAT_NOTIFY_URL: is set, and no credentials of its platform are"},
@@ -279,6 +280,7 @@ func TestRefusedPlatforms(t *testing.T) {
 		{"public URL of this machine, mapped", withPublic("https://[::ffff:127.0.0.1]"), ".env:4: PUBLIC_URL: names a host that only this machine"},
 		{"public URL of an inner network", withPublic("https://192.168.1.7"), ".env:4: PUBLIC_URL: names a host that only this machine"},
 		{"public URL of a carrier's network", withPublic("https://100.64.1.7"), ".env:4: PUBLIC_URL: names a host that only this machine"},
+		{"public URL of a carrier's network, mapped", withPublic("https://[::ffff:100.64.1.7]"), ".env:4: PUBLIC_URL: names a host that only this machine"},
 		{"public URL of one word", withPublic("https://piaohao"), ".env:4: PUBLIC_URL: names a host that only this machine"},
 		{"public URL for inner use", withPublic("https://pay.internal"), ".env:4: PUBLIC_URL: names a host that only this machine"},
 		{"notice URL without TLS", withNotice("http://pay.example.com/n"), ".env:5: WECHAT_NOTIFY_URL: is not https"},
@@ -326,6 +328,20 @@ func TestRefusedPlatforms(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAllProblemsOfAPlatform: what is wrong for different reasons is reported together.
+func TestAllProblemsOfAPlatform(t *testing.T) {
+	t.Parallel()
+	file := settings("WECHAT_APP_ID=wx1234567890abcdef\nWECHAT_MCH_KEY=" + oldKey + "\nWECHAT_API_V3_KEY=" + newKey + "\nDEMO_ADDR=127.0.0.1:1\nLOG_LEVEL=loud")
+	var got []string
+	for _, p := range problemsOf(t, file, drivers) {
+		got = append(got, fmt.Sprintf("%d %s %s", p.Line, p.Setting, p.Code))
+	}
+	want := "1 WECHAT_APP_ID placeholder\n4 DEMO_ADDR test_only\n5 LOG_LEVEL invalid\n0 WECHAT_MCH_ID missing\n0 WECHAT_MCH_PRIVATE_KEY missing\n0 PUBLIC_URL missing"
+	if strings.Join(got, "\n") != want {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"piaohao/internal/channel"
 )
 
 // platformURLs are the addresses that one platform is told.
@@ -121,6 +123,7 @@ func (l *loader) publicURL(listen string, accounts []Account) string {
 	v := l.get(name)
 	if v == "" {
 		var origins []string
+		noticeSet := slices.ContainsFunc(l.drivers, func(d channel.Driver) bool { return l.get(d.Info.Prefix+notifySuffix) != "" })
 		for _, a := range accounts {
 			if u, ok := parseHTTP(a.NotifyURL); ok && !slices.Contains(origins, originOfURL(u)) {
 				origins = append(origins, originOfURL(u))
@@ -129,7 +132,7 @@ func (l *loader) publicURL(listen string, accounts []Account) string {
 		switch {
 		case len(origins) == 1:
 			return origins[0]
-		case len(l.problems) > 0: // it may follow from what is mended
+		case !l.decided, len(origins) == 0 && noticeSet: // it may follow from what is mended
 		case len(origins) > 1:
 			l.fail(name, fault{"missing", "the platforms' notice URLs have different hosts", "set it to the one under which payers reach the gateway, as https://host"})
 		default:
