@@ -168,7 +168,7 @@ func TestV2PublishedExchanges(t *testing.T) {
 	ask("native")
 	ask("query unpaid")
 	ask("native number used", wechat.Field{Name: "total_fee", Value: "889"})
-	second := ask("native").values["code_url"]
+	second := ask("native", wechat.Field{Name: "nonce_str", Value: "another"}, wechat.Field{Name: "sign_type", Value: "MD5"}).values["code_url"]
 	if paid := b.pay(second, "p"); paid.Amount != wechat.V2Total {
 		t.Errorf("paid %d", paid.Amount)
 	}
@@ -212,7 +212,8 @@ func TestV2CallsThatNobodyMaySend(t *testing.T) {
 		{"JSON", "POST", `{"appid":"a"}`, "broken XML格式错误"},
 		{"cut off", "POST", good[:len(good)-3], "broken XML格式错误"},
 		{"another root", "POST", strings.ReplaceAll(good, "xml>", "root>"), "broken XML格式错误"},
-		{"two roots", "POST", good + good, "broken XML格式错误"},
+		{"another root that ends as xml", "POST", replace("<xml>", "<root>"), "broken XML格式错误"},
+		{"two roots", "POST", good + "<xml></xml>", "broken XML格式错误"},
 		{"text between fields", "POST", replace("<xml>", "<xml>x"), "broken XML格式错误"},
 		{"text behind", "POST", good + "x", "broken XML格式错误"},
 		{"an attribute", "POST", replace("<xml>", `<xml a="1">`), "broken XML格式错误"},
