@@ -177,10 +177,23 @@ func TestNoKeysInTheBuild(t *testing.T) {
 
 const mostExposure = "15" // of 100 in systemd's own measure, 0 = shut off from everything
 
+// mustBeShut are the lines of the unit that its measure alone would let go.
+var mustBeShut = []string{
+	"User=piaohao", "UMask=0077", "StateDirectoryMode=0700", "LogsDirectoryMode=0700", "CapabilityBoundingSet=", "NoNewPrivileges=yes",
+	"ProtectSystem=strict", "ProtectHome=yes", "PrivateTmp=yes", "PrivateDevices=yes", "MemoryDenyWriteExecute=yes",
+	"RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX", "SystemCallFilter=@system-service", "SystemCallFilter=~@privileged @resources",
+	"Restart=always", "StartLimitIntervalSec=0",
+}
+
 func TestUnit(t *testing.T) {
 	t.Parallel()
 	unit := filepath.Join(t.TempDir(), "piaohao.service")
 	text := strings.ReplaceAll(read(t, "piaohao.service"), "/usr/local/bin/piaohao", "/bin/true") // is not installed here
+	for _, line := range mustBeShut {
+		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("no %s", line)
+		}
+	}
 	if err := os.WriteFile(unit, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
