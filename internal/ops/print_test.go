@@ -118,7 +118,7 @@ func TestA58NoCellIsAFormula(t *testing.T) {
 func TestCSVIsRFC4180(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	err := ops.IncidentsCSV(&out, []gateway.Trouble{{Account: `a "b", c`, Outcome: "forged", Code: "time", Times: 3, OutTradeNo: "n-1"}})
+	err := ops.IncidentsCSV(&out, []gateway.Trouble{{Account: `a "b", c`, Outcome: "forged", Code: "timestamp", Times: 3, OutTradeNo: "n-1"}})
 	if err != nil || !strings.Contains(out.String(), `,"a ""b"", c",`) || strings.Count(out.String(), "\r\n") != 2 {
 		t.Errorf("%q %v", out.String(), err)
 	}
