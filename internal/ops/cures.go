@@ -9,14 +9,28 @@ func (c cure) String() string { return c.zh + " · " + c.en }
 // same with each.
 var cures = map[[2]string]cure{
 	{"forged", "signature"}: {
-		"签名不符：多半是平台公钥填错（填成了应用自己的公钥）或密钥已更换；运行 piaohao doctor",
-		"the signature does not hold: most often the platform's public key is wrong (the application's own in its place) or a key was changed; run piaohao doctor",
+		"签名不符：多半是平台公钥（填成了应用自己的公钥）或商户密钥填错，或已在平台更换；运行 piaohao doctor",
+		"the signature does not hold: most often the platform's public key (the application's own in its place) or the merchant key is wrong, or was changed there; run piaohao doctor",
 	},
 	{"forged", "serial"}: {
 		"签名所用的平台证书或公钥编号未知：检查平台公钥 ID 与证书；运行 piaohao doctor",
 		"signed with a platform key that is not known here: check the platform's public key id and certificates; run piaohao doctor",
 	},
-	{"forged", "time"}: {
+	{"forged", "expired"}: {
+		"平台证书已过期、被撤下或尚未生效：运行 piaohao doctor --online 看能否取到新证书",
+		"signed with a platform certificate that has expired, was withdrawn or is not valid yet: piaohao doctor --online tells whether new ones come",
+	},
+	{"forged", "cert_sn"}: {
+		"支付宝公钥证书已更换：到平台下载新证书填入设置", "the platform signs with another certificate: download the new one there and set it",
+	},
+	{"forged", "req_info"}: {
+		"退款通知解不开：检查 WECHAT_MCH_KEY 是否与商户平台一致", "the refund notice cannot be opened: compare WECHAT_MCH_KEY with the merchant platform's",
+	},
+	{"foreign", "identity"}: {
+		"属于另一个商户号或应用：检查商户号、应用 ID 与回调地址是否配对",
+		"it is for another merchant number or app id: check that both belong to this notify URL",
+	},
+	{"forged", "timestamp"}: {
 		"通知时间相差太多：校准服务器时钟（NTP）", "its time is too far off: set this machine's clock (NTP)",
 	},
 	{"forged", "resource"}: {

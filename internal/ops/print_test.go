@@ -118,7 +118,7 @@ func TestA58NoCellIsAFormula(t *testing.T) {
 func TestCSVIsRFC4180(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	err := ops.IncidentsCSV(&out, []gateway.Trouble{{Account: `a "b", c`, Outcome: "forged", Code: "time", Times: 3, OutTradeNo: "n-1"}})
+	err := ops.IncidentsCSV(&out, []gateway.Trouble{{Account: `a "b", c`, Outcome: "forged", Code: "timestamp", Times: 3, OutTradeNo: "n-1"}})
 	if err != nil || !strings.Contains(out.String(), `,"a ""b"", c",`) || strings.Count(out.String(), "\r\n") != 2 {
 		t.Errorf("%q %v", out.String(), err)
 	}
@@ -175,7 +175,7 @@ func TestTimelineSaysWhatStandsOut(t *testing.T) {
 		want []string
 	}{
 		{"no notice came", func(*gateway.Timeline) {}, []string{"none came", "https://pay.example/notify", "doctor --online", "nothing is due", "no event for the shop yet"}},
-		{"a forged one may have been its", func(v *gateway.Timeline) { v.Attempts[0].Nearby = []gateway.Heard{*heard("forged", "signature")} }, []string{"none came", "forged signature ×4", "public key is wrong", "16:00:00"}},
+		{"a forged one may have been its", func(v *gateway.Timeline) { v.Attempts[0].Nearby = []gateway.Heard{*heard("forged", "signature")} }, []string{"none came", "forged signature ×4", "the platform's public key", "16:00:00"}},
 		{"it did not fit", func(v *gateway.Timeline) { v.Attempts[0].Notice = heard("quarantine", "amount_mismatch") }, []string{"not accepted: quarantine amount_mismatch ×4", "ship nothing"}},
 		{"it was accepted", func(v *gateway.Timeline) { v.Attempts[0].Notice = heard("applied", "paid") }, []string{"已采纳 accepted: applied paid"}},
 		{"a query told", func(v *gateway.Timeline) { v.Attempts[0].PaidAt = at }, []string{"a query told"}},

@@ -143,6 +143,22 @@ func TestPaymentsByAnyNumber(t *testing.T) {
 	})
 }
 
+// Whoever looks a number up waits for no walk through all payments.
+func TestLookUpWalksThroughNoTable(t *testing.T) {
+	t.Parallel()
+	w := newLite(t)
+	explain := stmt{text: "EXPLAIN QUERY PLAN " + paymentsByNumber, args: []any{"x", 1}, row: func(scan scan) error {
+		var id, parent, unused int64
+		var detail string
+		err := scan(&id, &parent, &unused, &detail)
+		if strings.HasPrefix(detail, "SCAN") && detail != "SCAN f" && !strings.HasPrefix(detail, "SCAN s ") {
+			t.Error(detail)
+		}
+		return err
+	}}
+	must(t, w.read(t.Context(), explain))
+}
+
 func TestIncidentsAreCounted(t *testing.T) {
 	onEngines(t, func(t *testing.T, w *world) {
 		p := w.stored(w.newPayment("o"))
