@@ -66,7 +66,7 @@ func (x *examination) notify(account int, name string, a config.Account, u *url.
 	case !strings.HasPrefix(u.Path, "/payment/"):
 		code, level, text, cure = "path", channel.LevelWarn,
 			"its path is outside of /payment/, which the proxy examples do not hand on", path+", or hand this path on too"
-	case x.Config.PublicURL != "" && originOf(u) != x.Config.PublicURL:
+	case x.Config.Live && originOf(u) != x.Config.PublicURL: // on a laptop, notices come by a tunnel and payers do not
 		code, level, text, cure = "notify_origin", channel.LevelWarn,
 			"notices go to "+u.Host+", payers to "+x.Config.PublicURL, "use one host for both, or make sure that both lead to this server"
 	}
@@ -121,12 +121,17 @@ func (x *examination) publicURL(flagged map[string]bool) {
 	}
 	level, code, text, cure := x.reachable(u)
 	switch {
-	case code == "private" && len(x.Config.Accounts) == 0 && !x.Config.Live: // nobody from outside is expected
+	case code == "private" && !x.Config.Live && !x.expectsNotices(): // nobody from outside is expected
 	case code != "":
 		x.say(level, code, name, text, cure)
 		return
 	}
 	x.say(channel.LevelOK, "public_url", "", "payers and platforms reach this server at "+x.Config.PublicURL, "")
+}
+
+// expectsNotices reports whether a platform sends its notices to our own origin.
+func (x *examination) expectsNotices() bool {
+	return slices.ContainsFunc(x.Config.Accounts, func(a config.Account) bool { return a.NotifyURL == "" })
 }
 
 // returns looks at where payers go afterwards.

@@ -142,6 +142,10 @@ func TestOffline(t *testing.T) {
 		}, doubt, "notify_origin", "ALIPAY_NOTIFY_URL", "one host"},
 		{"the public address is http", func(w *world) { alone(w, "http://pay.shop.test") }, bad, "http", "PUBLIC_URL", "https"},
 		{"the public address is this machine", func(w *world) { alone(w, "https://localhost:5000") }, bad, "private", "PUBLIC_URL", "public name"},
+		{"in test mode, nobody reaches this laptop", func(w *world) {
+			onLaptop(w)
+			w.account(0).NotifyURL = ""
+		}, doubt, "private", "PUBLIC_URL", "ngrok"},
 		{"payers return to localhost", func(w *world) {
 			w.in.Config.ReturnOrigins = []string{"http://localhost:3000"}
 		}, doubt, "return_inner", "RETURN_URL_ORIGINS", "public origin"},
@@ -161,6 +165,23 @@ func TestOffline(t *testing.T) {
 			alone(w, "http://pay.shop.test")
 		}, bad, "mode", "PUBLIC_URL", "write https://"},
 	})
+}
+
+// onLaptop makes of the world a laptop in test mode with Alipay's sandbox, whose notices come by a tunnel.
+func onLaptop(w *world) {
+	c := &w.in.Config
+	c.Live, c.PublicURL, c.Database = false, "http://127.0.0.1:5000", secret.New("sqlite:data/test.db")
+	c.Accounts = c.Accounts[alipayAccount:]
+	c.Accounts[0].NotifyURL = "https://f00d.ngrok.io/payment/alipay/notify"
+}
+
+func TestALaptopWithATunnel(t *testing.T) {
+	t.Parallel()
+	w := good(t)
+	onLaptop(w)
+	if got := faults(w.examine(t)); len(got) > 0 {
+		t.Errorf("%+v", got)
+	}
 }
 
 // alone sets the public address, and no notice address beside it.

@@ -109,6 +109,8 @@ func good(t *testing.T) *world {
 		Keys: map[string]*rsa.PrivateKey{
 			"wechat.merchant": key("wechat"), "wechat.platform": key("wechat platform"),
 			"alipay_app": key("alipay"), "alipay_platform": key("alipay platform"),
+			// Of its certificates, which no test here looks at.
+			"wechat.ca": key("ca"), "wechat.certificate.1": key("ca"), "alipay_root": key("ca"), "alipay_intermediate": key("ca"),
 		},
 	})
 	if err != nil {
