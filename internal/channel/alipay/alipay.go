@@ -24,7 +24,7 @@ type Config struct {
 	SellerID   string      `env:"ALIPAY_SELLER_ID" weak:"true" en:"Merchant's PID, begins with 2088; unset, the first paid notice fixes it" zh:"商户 PID，以 2088 开头；不填则由第一笔已支付通知固定"`
 	PrivateKey secret.Text `env:"ALIPAY_PRIVATE_KEY" key:"private" en:"The app's private key" zh:"应用私钥"`
 	PublicKey  string      `env:"ALIPAY_PUBLIC_KEY" key:"public" en:"Alipay's public key, not the app's own" zh:"支付宝公钥（不是应用公钥）"`
-	AppCert    string      `env:"ALIPAY_APP_CERT" key:"certificate" en:"Certificate mode: the app's certificate, appCertPublicKey_APPID.crt" zh:"证书模式：应用公钥证书 appCertPublicKey_<APPID>.crt"`
+	AppCert    string      `env:"ALIPAY_APP_CERT" key:"certificate" en:"Certificate mode: the app's certificate, appCertPublicKey_APPID.crt" zh:"证书模式：应用公钥证书 appCertPublicKey_APPID.crt"`
 	Cert       string      `env:"ALIPAY_CERT" key:"certificate" en:"Certificate mode: Alipay's certificate, alipayCertPublicKey_RSA2.crt" zh:"证书模式：支付宝公钥证书 alipayCertPublicKey_RSA2.crt"`
 	RootCert   string      `env:"ALIPAY_ROOT_CERT" key:"certificate" en:"Certificate mode: Alipay's root certificates, alipayRootCert.crt" zh:"证书模式：支付宝根证书 alipayRootCert.crt"`
 }

@@ -1,6 +1,8 @@
 package alipay
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -138,6 +140,20 @@ func TestSerialVectors(t *testing.T) {
 	}
 	if got := rootSerial(mustParse(t, spec.RootBundle)); got != spec.RootSN || spec.RootSN != publishedRootSN {
 		t.Errorf("%s, want %s", got, spec.RootSN)
+	}
+	root := testAuthorities().root
+	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	crossed := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "crossed"}, NotAfter: certTo}
+	der, err := x509.CreateCertificate(rand.Reader, crossed, &x509.Certificate{Subject: pkix.Name{CommonName: "curve"}}, &rootKey().PublicKey, curve)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundle := mustParse(t, certPEM(root)+string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	if got := rootSerial(bundle); len(bundle) != 2 || got != serial(root) {
+		t.Errorf("what a curve signed is counted: %s", got)
 	}
 	if got := rootSerial(mustParse(t, spec.ProductionCert)); got != "" {
 		t.Errorf("a file without a root is named %s", got)

@@ -35,22 +35,22 @@ func (c *Config) inspect(now time.Time) (held, []channel.Finding) {
 	i := inspector{now: now}
 	i.ids(c.AppID, c.SellerID)
 	certs := c.AppCert != "" || c.Cert != "" || c.RootCert != ""
-	private, own := i.kindOf(c.PrivateKey.Reveal()), i.kindOf(c.PublicKey)
-	swapped := private == keys.Public && own == keys.Private
+	private, public := parse(c.PrivateKey.Reveal()), parse(c.PublicKey)
+	swapped := private.found.Kind == keys.Public && public.found.Kind == keys.Private
 	if swapped {
 		i.fault("swapped", privateField.setting, "holds a public key, and ALIPAY_PUBLIC_KEY a private one: they are swapped",
 			"exchange the two, and make sure that the public one is Alipay's (支付宝公钥), not the app's")
-	} else if found, ok := i.read(privateField, c.PrivateKey.Reveal()); ok {
+	} else if found, ok := i.read(privateField, private); ok {
 		i.private(found)
 	}
 	switch {
 	case certs && c.PublicKey != "":
-		i.fault("two_modes", publicField.setting, "is set beside certificates: an app has either the one or the others",
+		i.fault("both", publicField.setting, "is set beside certificates: an app has either the one or the others",
 			"unset it to use certificates, or unset ALIPAY_APP_CERT, ALIPAY_CERT and ALIPAY_ROOT_CERT to use the public key")
 	case certs:
 		i.certificates(c)
 	case !swapped:
-		if found, ok := i.read(publicField, c.PublicKey); ok {
+		if found, ok := i.read(publicField, public); ok {
 			i.public(found)
 		}
 	}
@@ -92,9 +92,9 @@ func (i *inspector) ids(appID, sellerID string) {
 	case placeholder(appID):
 		i.fault("placeholder", app, "is a placeholder", appIDCure)
 	case isPID(appID):
-		i.fault("seller_as_app_id", app, "is a merchant's PID, not an APPID", appIDCure)
+		i.fault("swapped", app, "is a merchant's PID, not an APPID", appIDCure)
 	case !isAppID(appID):
-		i.fault("malformed", app, "is no APPID", appIDCure)
+		i.fault("form", app, "is no APPID", appIDCure)
 	case strings.HasPrefix(appID, sandboxApp):
 		i.good("app_id", app, "names an app of the sandbox")
 	default:
@@ -102,15 +102,15 @@ func (i *inspector) ids(appID, sellerID string) {
 	}
 	switch {
 	case sellerID == "":
-		i.good("seller_open", seller, "is not set: the first paid notice fixes it")
+		i.good("merchant_number", seller, "is not set: the first paid notice fixes it")
 	case placeholder(sellerID):
 		i.fault("placeholder", seller, "is a placeholder", sellerCure)
 	case isAppID(sellerID):
-		i.fault("app_as_seller_id", seller, "is an APPID, not a merchant's PID", sellerCure)
+		i.fault("swapped", seller, "is an APPID, not a merchant's PID", sellerCure)
 	case !isPID(sellerID):
-		i.fault("malformed", seller, "is no PID", sellerCure)
+		i.fault("form", seller, "is no PID", sellerCure)
 	default:
-		i.good("seller_id", seller, "names the merchant that every notice must name")
+		i.good("merchant_number", seller, "names the merchant that every notice must name")
 	}
 }
 
@@ -158,28 +158,31 @@ var (
 	rootCertField = field{"ALIPAY_ROOT_CERT", keys.Certificate, "put alipayRootCert.crt there, downloaded from the console (支付宝根证书)"}
 )
 
-// kindOf is what a text holds, "" when that cannot be told.
-func (*inspector) kindOf(text string) keys.Kind {
+// parsed is a text of a key and what was found in it.
+type parsed struct {
+	text  string
+	found keys.Found
+	err   error
+}
+
+func parse(text string) parsed {
 	found, err := keys.Parse(text)
-	if err != nil {
-		return ""
-	}
-	return found.Kind
+	return parsed{text, found, err}
 }
 
 // parseCodes are the codes of what cannot be read.
 var parseCodes = map[error]string{
-	keys.ErrEmpty: "missing", keys.ErrUnreadable: "garbled", keys.ErrUnknown: "garbled", keys.ErrNotRSA: "not_rsa",
-	keys.ErrShort: "short_key", keys.ErrEncrypted: "encrypted", keys.ErrMany: "many_keys",
+	keys.ErrEmpty: "missing", keys.ErrUnreadable: "key_unreadable", keys.ErrUnknown: "key_unreadable", keys.ErrNotRSA: "key_kind",
+	keys.ErrShort: "key_short", keys.ErrEncrypted: "key_unreadable", keys.ErrMany: "key_unreadable",
 }
 
-// read parses the text of f. Not ok = a fault was told.
-func (i *inspector) read(f field, text string) (found keys.Found, ok bool) {
-	if text == "" {
+// read takes what f wants from its text. Not ok = a fault was told.
+func (i *inspector) read(f field, p parsed) (found keys.Found, ok bool) {
+	found, err := p.found, p.err
+	if p.text == "" {
 		i.fault("missing", f.setting, "is missing", f.cure)
 		return found, false
 	}
-	found, err := keys.Parse(text)
 	code, unreadable := "", false
 	for cause, c := range parseCodes {
 		if errors.Is(err, cause) {
@@ -187,20 +190,20 @@ func (i *inspector) read(f field, text string) (found keys.Found, ok bool) {
 		}
 	}
 	switch {
-	case (code == "garbled" || code == "missing") && placeholder(text):
+	case (code == "key_unreadable" || code == "missing") && placeholder(p.text):
 		i.fault("placeholder", f.setting, "is a placeholder", f.cure)
 	case unreadable:
 		i.fault(code, f.setting, err.Error(), f.cure)
 	case found.Kind == f.want:
 		return found, true
 	case f.want == keys.Public && found.Kind == keys.Certificate:
-		i.fault("certificate_as_key", f.setting, "holds a certificate, and a public key belongs there",
+		i.fault("key_kind", f.setting, "holds a certificate, and a public key belongs there",
 			"move it to ALIPAY_CERT and set ALIPAY_APP_CERT and ALIPAY_ROOT_CERT too, or "+f.cure)
 	case found.Kind == keys.Private:
-		i.fault("private_key_shown", f.setting, "holds a private key, and a "+string(f.want)+" belongs there",
+		i.fault("key_kind", f.setting, "holds a private key, and a "+string(f.want)+" belongs there",
 			f.cure+"; treat that private key as leaked if this setting was ever shown")
 	default:
-		i.fault("wrong_kind", f.setting, "holds a "+string(found.Kind)+", and a "+string(f.want)+" belongs there", f.cure)
+		i.fault("key_kind", f.setting, "holds a "+string(found.Kind)+", and a "+string(f.want)+" belongs there", f.cure)
 	}
 	return found, false
 }
@@ -208,11 +211,11 @@ func (i *inspector) read(f field, text string) (found keys.Found, ok bool) {
 func (i *inspector) private(found keys.Found) {
 	i.held.private = found.Private
 	if published(found.Public) {
-		i.fault("published_key", privateField.setting, "is a key of a published example, which anyone can sign with",
+		i.fault("published", privateField.setting, "is a key of a published example, which anyone can sign with",
 			"make a new key pair with the key tool, upload its public key to the console, and put the private key there")
 		return
 	}
-	i.good("private_key", privateField.setting, fmt.Sprintf("holds an RSA private key of %d bits (%s): signs requests", found.Public.N.BitLen(), found.Form))
+	i.good("key", privateField.setting, fmt.Sprintf("holds an RSA private key of %d bits (%s): signs requests", found.Public.N.BitLen(), found.Form))
 }
 
 // isOwn reports whether public is the pair of the app's private key.
@@ -228,14 +231,14 @@ func (i *inspector) public(found keys.Found) {
 	case published(found.Public):
 		i.publishedPublic(publicField)
 	default:
-		i.good("public_key", publicField.setting, fmt.Sprintf("holds an RSA public key of %d bits (%s): verifies answers and notices",
+		i.good("key", publicField.setting, fmt.Sprintf("holds an RSA public key of %d bits (%s): verifies answers and notices",
 			found.Public.N.BitLen(), found.Form))
-		i.good("key_mode", "", "public-key mode")
+		i.good("mode", "", "public-key mode")
 	}
 }
 
 func (i *inspector) publishedPublic(f field) {
-	i.fault("published_key", f.setting, "is a key of a published example, whose private half anyone can sign with", f.cure)
+	i.fault("published", f.setting, "is a key of a published example, whose private half anyone can sign with", f.cure)
 }
 
 // published knows the key pairs of the SDKs' own examples and tests whose private half is public, by the SHA-256 of the

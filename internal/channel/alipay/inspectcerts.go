@@ -15,9 +15,9 @@ const publishedRootSN = "687b59193f3f462dd5336e5abf83c5d8_02941eef3187dddf3d3b83
 
 // certificates reads the three of certificate mode.
 func (i *inspector) certificates(c *Config) {
-	app, appOK := i.read(appCertField, c.AppCert)
-	cert, certOK := i.read(certField, c.Cert)
-	root, rootOK := i.read(rootCertField, c.RootCert)
+	app, appOK := i.read(appCertField, parse(c.AppCert))
+	cert, certOK := i.read(certField, parse(c.Cert))
+	root, rootOK := i.read(rootCertField, parse(c.RootCert))
 	if appOK && certOK && i.isOwn(cert.Public) && !i.isOwn(app.Public) {
 		i.fault("swapped", appCertField.setting, "is not of ALIPAY_PRIVATE_KEY, but ALIPAY_CERT is: they are swapped", "exchange the two")
 		appOK, certOK = false, false
@@ -33,7 +33,7 @@ func (i *inspector) certificates(c *Config) {
 		app: app.Certificates[0], alipay: cert.Certificates[0], intermediates: cert.Certificates[1:], roots: root.Certificates,
 		appSN: serial(app.Certificates[0]), alipaySN: serial(cert.Certificates[0]), rootSN: rootSerial(root.Certificates),
 	}
-	i.good("certificate_mode", "", "certificate mode")
+	i.good("mode", "", "certificate mode")
 }
 
 func (i *inspector) root(found keys.Found) bool {
@@ -42,7 +42,7 @@ func (i *inspector) root(found keys.Found) bool {
 		i.fault("not_root", rootCertField.setting, "is no root certificate", rootCertField.cure)
 		return false
 	case publishedRootSN:
-		i.good("root_certificate", rootCertField.setting, "holds Alipay's root certificates")
+		i.good("certificate", rootCertField.setting, "holds Alipay's root certificates")
 	default:
 		i.add(channel.LevelWarn, "other_root", rootCertField.setting, "is another file than the root certificates that Alipay gives to everyone",
 			"compare it with alipayRootCert.crt of the console")
@@ -56,12 +56,12 @@ func (i *inspector) appCert(found keys.Found, appID string) bool {
 	case cert.IsCA:
 		i.fault("root_as_certificate", appCertField.setting, "is the certificate of an authority, not the app's", appCertField.cure)
 	case i.held.private != nil && !i.isOwn(found.Public):
-		i.fault("other_key", appCertField.setting, "is not the certificate of ALIPAY_PRIVATE_KEY", "put the pair there: "+
+		i.fault("key_mismatch", appCertField.setting, "is not the certificate of ALIPAY_PRIVATE_KEY", "put the pair there: "+
 			"the private key whose certificate request was uploaded, and appCertPublicKey_APPID.crt that the console gave for it")
 	case other != "" && isAppID(appID) && !placeholder(appID) && other != appID:
 		i.fault("other_app", appCertField.setting, "is the certificate of another app than ALIPAY_APP_ID", appCertField.cure)
 	default:
-		return i.valid(appCertField, cert, "app_certificate", "holds the app's certificate: requests name it")
+		return i.valid(appCertField, cert, "certificate", "holds the app's certificate: requests name it")
 	}
 	return false
 }
@@ -85,7 +85,7 @@ func (i *inspector) alipayCert(found keys.Found) bool {
 	case published(found.Public):
 		i.publishedPublic(certField)
 	default:
-		return i.valid(certField, cert, "alipay_certificate", "holds Alipay's certificate: it verifies answers and notices")
+		return i.valid(certField, cert, "certificate", "holds Alipay's certificate: it verifies answers and notices")
 	}
 	return false
 }
@@ -116,7 +116,7 @@ func (c *Config) forLive(h held, now time.Time) []channel.Finding {
 			"set ALIPAY_SANDBOX=true, or put the APPID and the keys of the real app there")
 	}
 	if strings.HasPrefix(c.AppID, simulatedApp) || strings.HasPrefix(c.SellerID, simulatedSeller) {
-		i.fault("simulated", "", "the APPID or the PID is one of the simulator's", "put the real app's there")
+		i.fault("simulator", "", "the APPID or the PID is one of the simulator's", "put the real app's there")
 	}
 	if h.certs != nil && h.certs.leadsToRoot(i.now) != nil {
 		i.fault("untrusted_certificate", certField.setting, "does not lead to the root certificates in ALIPAY_ROOT_CERT, as those of the sandbox do not",
