@@ -146,6 +146,10 @@ func TestOffline(t *testing.T) {
 			onLaptop(w)
 			w.account(0).NotifyURL = ""
 		}, doubt, "private", "PUBLIC_URL", "ngrok"},
+		{"one wrong host in both, blamed once", func(w *world) {
+			alone(w, "https://192.168.1.10")
+			w.account(wechatAccount).NotifyURL = "https://192.168.1.10/payment/wechat/notify"
+		}, bad, "private", "WECHAT_NOTIFY_URL", "public name"},
 		{"payers return to localhost", func(w *world) {
 			w.in.Config.ReturnOrigins = []string{"http://localhost:3000"}
 		}, doubt, "return_inner", "RETURN_URL_ORIGINS", "public origin"},
