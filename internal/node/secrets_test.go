@@ -261,3 +261,11 @@ func TestALogThatCannotBeWrittenStopsTheStart(t *testing.T) {
 		}
 	}
 }
+
+func TestA88PlatformsAreCalledWithoutAProxyOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	transport, ok := outbound(0).Transport.(*http.Transport)
+	if !ok || transport.Proxy != nil || transport.TLSClientConfig != nil && transport.TLSClientConfig.InsecureSkipVerify {
+		t.Errorf("%T", outbound(0).Transport)
+	}
+}
