@@ -1,6 +1,7 @@
 package alipaysim
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
@@ -73,6 +74,9 @@ func TestCertificatesChainToTheBundle(t *testing.T) {
 	}
 	if _, err := x509.ParseCertificate(bundle[0]); err == nil || len(bundle) != 4 || len(sns) != 2 || strings.Join(sns, "_") != w.sim.certificates.rootSN {
 		t.Errorf("%d roots, SNs %v, the first: %v", len(bundle), sns, err)
+	}
+	if !bytes.Contains(bundle[0], sm2SM3OID) || bytes.Contains(bundle[0], ecdsaSHA256OID) {
+		t.Error("the SM2 root is signed by another algorithm")
 	}
 	alipay := blocks(t, c.AlipayCert)
 	if len(alipay) != 2 {

@@ -221,7 +221,7 @@ func (s *Sim) published() []platformCertificate {
 func (s *Sim) knows(serial string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.mode != CertificateMode && serial == s.credentials.PublicKeyID ||
+	return serial == s.credentials.PublicKeyID || // "" where there is none
 		slices.ContainsFunc(s.certificates, func(c platformCertificate) bool { return c.Serial == serial })
 }
 
