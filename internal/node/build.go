@@ -215,7 +215,7 @@ func (n *Node) handler() (http.Handler, error) {
 		return nil, err
 	}
 	pages := cashier.New(cashier.Config{
-		Gateway: n.gateway, Platforms: platforms, Log: n.log, Now: n.now, Draining: n.drain,
+		Gateway: n.gateway, Platforms: platforms, Livemode: n.config.Live, Log: n.log, Now: n.now, Draining: n.drain,
 		ClientIP: func(r *http.Request) string { return httpx.ClientIP(r, n.config.TrustedProxies) },
 	})
 	mux := http.NewServeMux()
