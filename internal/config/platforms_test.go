@@ -305,6 +305,7 @@ func TestRefusedPlatforms(t *testing.T) {
 		{"simulated cashier beside real money", settings("shared", "old", "url", "SIM_CASHIER_URL=http://127.0.0.1:5001"), ".env:5: SIM_CASHIER_URL: belongs to test mode"},
 		{"demo shop beside real money", settings("shared", "old", "url", "DEMO_ADDR=127.0.0.1:5002"), ".env:5: DEMO_ADDR: belongs to test mode"},
 		{"public test beside real money", settings("shared", "old", "url", "ALLOW_PUBLIC_TEST=1"), ".env:5: ALLOW_PUBLIC_TEST: belongs to test mode"},
+		{"a value in another encoding", settings("shared", "url", "WECHAT_MCH_KEY=\xc3\xdc\xd4\xbf"), ".env:4: WECHAT_MCH_KEY: the file is not UTF-8 text; save it as UTF-8"},
 		{"words in another order", settings("shared", "WECHAT_MCH_PRIVATE_KEY="+privateText(), "WECHAT_API_KEY_V3="+newKey, "url"), "WECHAT_API_KEY_V3: no such setting; did you mean WECHAT_API_V3_KEY?"},
 		// keys
 		{"name of a file in place of a key", settings("ALIPAY_APP_ID=2021004157389206\nALIPAY_PRIVATE_KEY=/etc/piaohao/app.pem\nALIPAY_PUBLIC_KEY="+publicText(), "url"), ".env:2: ALIPAY_PRIVATE_KEY: is the name of a file, not its content; give the variable the ending _FILE"},
