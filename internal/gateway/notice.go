@@ -28,11 +28,7 @@ func (g *Gateway) Notice(ctx context.Context, path string, header http.Header, r
 		// The answer is of the one that the message was meant for: another protocol may read success in a mere status.
 		var e *channel.Error
 		if errors.As(err, &e) && (refusal == nil || e.Kind == channel.Forged) {
-		// The answer is of the one that the message was meant for: another protocol may read success in a mere status.
-		var e *channel.Error
-		if errors.As(err, &e) && (refusal == nil || e.Kind == channel.Forged) {
 			refusal, account, reply = e, a.ID, a.Channel.Ack(false)
-		}
 		}
 	}
 	if refusal != nil {
