@@ -26,7 +26,7 @@ var noticePath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+/?$`)
 // ownPaths are taken by the gateway itself.
 var ownPaths = []string{
 	"/v1", "/payment/process", "/payment/go", "/payment/cancel", "/payment/success", "/payment/events", "/payment/status",
-	"/payment/assets",
+	"/payment/assets", "/payment/health",
 }
 
 // urls reads where a platform sends its notices and its payers; in live mode they must be reachable from outside.

@@ -162,9 +162,14 @@ func (x *examination) settings() {
 		x.say(channel.LevelError, "unreadable", "", x.Err.Error(), "let the user who runs piaohao read that file")
 	}
 	x.problems = problems
+	x.loaded(channel.LevelError, problems)
+	x.loaded(channel.LevelWarn, x.Config.Warnings)
+}
+
+func (x *examination) loaded(level channel.Level, problems config.Problems) {
 	for _, p := range problems {
 		x.report.General = append(x.report.General, Finding{
-			Level: channel.LevelError, Code: p.Code, Setting: p.Setting, File: p.File, Line: p.Line, Text: p.Text, Cure: p.Cure,
+			Level: level, Code: p.Code, Setting: p.Setting, File: p.File, Line: p.Line, Text: p.Text, Cure: p.Cure,
 		})
 	}
 }

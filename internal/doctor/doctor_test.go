@@ -162,6 +162,9 @@ func TestOffline(t *testing.T) {
 		{"a file that cannot be read", func(w *world) {
 			w.in.Err = &fs.PathError{Op: "open", Path: ".env", Err: fs.ErrPermission}
 		}, bad, "unreadable", "", "user who runs piaohao"},
+		{"what Load warns of", func(w *world) {
+			w.in.Config.Warnings = config.Problems{{Setting: "WECHAT_SIGN_TYPE", Code: "unused", Text: "has no effect", Cure: "delete it"}}
+		}, doubt, "unused", "WECHAT_SIGN_TYPE", "delete it"},
 		{"what Load found, once", func(w *world) {
 			w.in.Err = config.Problems{{
 				File: ".env", Line: 7, Setting: "PUBLIC_URL", Code: "mode", Text: "is http", Cure: "write https://",

@@ -79,7 +79,7 @@ func (g *Gateway) closeAttempt(ctx context.Context, p pay.Payment, c store.Claim
 	ctx = g.begin(ctx)
 	o, err := call(ctx, g, a, c, func(ctx context.Context) (pay.Observation, error) {
 		o, err := g.account(a.Account).Channel.Close(ctx, a)
-		g.recordCall("close", a, string(o.State), err)
+		g.recordCall(ctx, "close", a, string(o.State), err)
 		return o, err
 	})
 	g.logCall(ctx, "close", a, err)

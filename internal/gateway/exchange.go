@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -127,17 +128,17 @@ func (g *Gateway) record(e store.Exchange) {
 }
 
 // recordCall notes a call about a; told is what its answer said.
-func (g *Gateway) recordCall(op string, a pay.Attempt, told string, err error) {
+func (g *Gateway) recordCall(ctx context.Context, op string, a pay.Attempt, told string, err error) {
 	out := store.Exchange{
 		Account: a.Account, AttemptID: a.ID, OutTradeNo: a.OutTradeNo, Direction: store.Out, Op: op,
-		Outcome: outcomeAnswered, Code: told,
+		Outcome: outcomeAnswered, Code: told, RequestID: g.operationOf(ctx).trace.RequestID,
 	}
 	if op == "open" && a.Lazy {
 		out.Outcome = outcomeSigned
 	}
 	var e *channel.Error
 	if errors.As(err, &e) {
-		out.Outcome, out.Code, out.RequestID = string(e.Kind), e.Code, e.RequestID
+		out.Outcome, out.Code, out.RequestID = string(e.Kind), e.Code, cmp.Or(e.RequestID, out.RequestID)
 	} else if err != nil {
 		out.Outcome, out.Code = string(channel.Unknown), ""
 	}

@@ -190,3 +190,13 @@ func TestInvalidCreatesAreNotRepeatedInTheLog(t *testing.T) {
 		t.Errorf("A103 %v %v", err, got)
 	}
 }
+
+// The platform's number of a call that went well stands in the timeline too.
+func TestTimelineNamesThePlatformsRequest(t *testing.T) {
+	t.Parallel()
+	w, _ := logged(t)
+	p := w.create("o1", "scan")
+	if lines := said(w.looked(p.ID)); !slices.Contains(lines, "sent open ×1 answered qr request REQ-open") {
+		t.Errorf("%q", lines)
+	}
+}

@@ -126,7 +126,7 @@ func (g *Gateway) open(ctx context.Context, p pay.Payment, c store.Claim, handOu
 	ctx = g.begin(ctx)
 	shape, err := call(ctx, g, *a, c, func(ctx context.Context) (pay.Shape, error) {
 		o, err := g.account(a.Account).Channel.Open(ctx, *a)
-		g.recordCall("open", *a, string(o.Kind), err)
+		g.recordCall(ctx, "open", *a, string(o.Kind), err)
 		return o, err
 	})
 	g.logCall(ctx, "open", *a, err)

@@ -78,7 +78,7 @@ func (g *Gateway) query(ctx context.Context, p pay.Payment, c store.Claim) (pay.
 	ctx = g.begin(ctx)
 	o, err := call(ctx, g, a, c, func(ctx context.Context) (pay.Observation, error) {
 		o, err := g.account(a.Account).Channel.Query(ctx, a)
-		g.recordCall("query", a, string(o.State), err)
+		g.recordCall(ctx, "query", a, string(o.State), err)
 		return o, err
 	})
 	g.logCall(ctx, "query", a, err)

@@ -113,7 +113,7 @@ func general(setting, value, cure string) []channel.Finding {
 	case slices.Contains(placeholders, value), strings.HasPrefix(strings.ToLower(value), "your"), strings.Contains(strings.ToLower(value), "xxxxxx"):
 		return []channel.Finding{fault("placeholder", setting, "still holds the example's text", cure)}
 	case slices.Contains(published, value):
-		return []channel.Finding{fault("published", setting, "is an example that the documentation or an SDK prints, so that everybody knows it", cure)}
+		return []channel.Finding{fault("published_key", setting, "is an example that the documentation or an SDK prints, so that everybody knows it", cure)}
 	case strings.ContainsFunc(value, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }):
 		if !strings.Contains(value, "-----BEGIN") {
 			return []channel.Finding{fault("space", setting, "holds a space, a line break or an invisible character", cure)}
