@@ -53,7 +53,7 @@ func TestA05Settings(t *testing.T) {
 		{"the documentation's key", keyed(facts.V2Key), []string{"error published_key " + key}},
 		{"the SDK's key", keyed("8934e7d15453e97507ef794cf7b0519d"), []string{"error published_key " + key}},
 		{"the key of the refund example", keyed(facts.V2ReqInfo.Key), []string{"error published_key " + key}},
-		{"the SDK's account", with(func(c *Config) { c.AppID, c.MerchantID = "wx426b3015555a46be", "1900009851" }), []string{"error published_key " + id, "error published " + number}},
+		{"the SDK's account", with(func(c *Config) { c.AppID, c.MerchantID = "wx426b3015555a46be", "1900009851" }), []string{"error published_key " + id, "error published_key " + number}},
 		{"key of one character", keyed(strings.Repeat("a", 32)), []string{"error weak_key " + key}},
 		{"key of x", keyed(strings.Repeat("x", 32)), []string{"error placeholder " + key}},
 		{"key of 12345678", keyed(strings.Repeat("12345678", 4)), []string{"error weak_key " + key}},
