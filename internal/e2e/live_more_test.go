@@ -61,7 +61,9 @@ func TestGoingToAPIv3(t *testing.T) {
 // Alipay's are used at its own sandbox.
 func TestSandbox(t *testing.T) {
 	t.Parallel()
-	env := func(c sims.Credentials) string { return strings.ReplaceAll(guideEnv(c), "SANDBOX=false", "SANDBOX=true") }
+	env := func(c sims.Credentials) string {
+		return strings.ReplaceAll(guideEnv(c), "SANDBOX=false", "SANDBOX=true")
+	}
 	ports := freePorts(t, 2)
 	w := newTownOf(t, served(wechatsim.PublicKeyMode, false))
 	w.wire.local = "127.0.0.1:" + ports[0]

@@ -140,7 +140,7 @@ func (w *liveTown) routes(refusal int) {
 		{"GET", "/payment", 200},
 		{"GET", "/payment/success", 200},
 		{"POST", "/payment/wechat/notify", refusal}, // of APIv2 in XML
-		{"POST", "/payment/alipay/notify", 200}, // the word "fail"
+		{"POST", "/payment/alipay/notify", 200},     // the word "fail"
 		{"GET", "/sim", 404},
 		{"GET", "/sim/wallet", 404},
 		{"GET", "/.env", 404},
