@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"piaohao/internal/channel/all"
 	"piaohao/internal/config"
 )
 
@@ -19,6 +20,11 @@ type verbs struct {
 	Serve   serve   `cmd:"" default:"1" help:"Run the gateway; in test mode with simulator and demo shop (default)."`
 	Sim     sim     `cmd:"" help:"Run the simulator of both platforms alone, for any program."`
 	Version version `cmd:"" help:"Print the version."`
+
+	Doctor    doctorVerb `cmd:"" help:"Find out what is wrong with the settings, and what mends it."`
+	Payment   payment    `cmd:"" help:"Look a payment up by any number."`
+	Incidents incidents  `cmd:"" help:"List refused notices and what needs a person, with what to do."`
+	Keys      keys       `cmd:"" help:"Make, list and revoke the API keys of shops."`
 }
 
 func main() {
@@ -35,8 +41,17 @@ func main() {
 	}
 }
 
+// settings reads the environment and the .env file; what is odd about them goes to standard error.
 func settings() (config.Config, error) {
-	return config.Load(config.Source{Env: config.Environ(os.Environ())}, nil)
+	src, err := config.FromOS(os.Environ())
+	if err != nil {
+		return config.Config{}, err
+	}
+	c, err := config.Load(src, all.Drivers)
+	for _, w := range c.Warnings {
+		fmt.Fprintln(os.Stderr, "piaohao:", w)
+	}
+	return c, err
 }
 
 type version struct{}

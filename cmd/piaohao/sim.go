@@ -16,6 +16,9 @@ func (sim) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Live {
+		return errors.New("the settings are for real money, and a simulator beside them would mix the two; start it with ENV_FILE=off, in an environment without credentials")
+	}
 	n, err := node.NewSim(c, os.Stderr)
 	if err != nil {
 		return err

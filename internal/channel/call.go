@@ -16,6 +16,30 @@ type Answer struct {
 	Body   []byte // at most MaxBody bytes
 }
 
+// Trace collects what a call to a platform learns beside its result, for the log. One goroutine uses it.
+type Trace struct {
+	RequestID string // the platform's own number of the last call, "" = it gave none
+}
+
+type traceKey struct{}
+
+// WithTrace returns a context whose calls are noted in t.
+func WithTrace(ctx context.Context, t *Trace) context.Context {
+	return context.WithValue(ctx, traceKey{}, t)
+}
+
+// requestIDHeader carries the platform's number of a call (接口规则, 应答头); a platform without it sends none.
+const requestIDHeader = "Request-Id"
+
+const maxRequestID = 64 // bytes; a longer one is none
+
+func noteRequestID(ctx context.Context, h http.Header) {
+	t, _ := ctx.Value(traceKey{}).(*Trace)
+	if id := h.Get(requestIDHeader); t != nil && len(id) <= maxRequestID {
+		t.RequestID = id
+	}
+}
+
 // Call sends req once and reads the whole answer: within CallTimeout, at most MaxBody bytes, no redirect followed
 // (a 3xx is an answer), no second try. req carries the caller's context and, with a body, a length
 // (http.NewRequestWithContext with a bytes.Reader).
@@ -47,6 +71,7 @@ func (e Env) Call(op string, req *http.Request, backup ...string) (Answer, error
 	if err != nil {
 		return Answer{}, callError(op, "unreachable", err)
 	}
+	noteRequestID(ctx, res.Header)
 	defer func() { _ = res.Body.Close() }() // read to its end or given up: nothing to learn from closing
 
 	body, err := io.ReadAll(io.LimitReader(res.Body, MaxBody+1))

@@ -187,3 +187,21 @@ func TestCallGoesToTheBackupHostOnlyWhenNothingWasSent(t *testing.T) {
 		}
 	}
 }
+
+func TestCallNotesThePlatformsNumber(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Request-Id", r.URL.Query().Get("n"))
+	}))
+	t.Cleanup(srv.Close)
+	long := strings.Repeat("x", 65)
+	for sent, want := range map[string]string{"08F5B8C2-0": "08F5B8C2-0", "": "", long: "", long[:64]: long[:64]} {
+		var noted channel.Trace
+		if _, e := call(t, channel.WithTrace(t.Context(), &noted), srv.Client(), srv.URL+"/?n="+sent); e != nil || noted.RequestID != want {
+			t.Errorf("%.12q: noted %.12q, %v", sent, noted.RequestID, e)
+		}
+	}
+	if _, e := call(t, t.Context(), srv.Client(), srv.URL+"/?n=1"); e != nil {
+		t.Errorf("a call that nobody notes: %v", e)
+	}
+}

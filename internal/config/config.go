@@ -1,14 +1,13 @@
-// Package config turns the environment into the settings of one process. It reads nothing by itself: the caller
-// hands the variables in. An error names the variable and the cure and never shows a value, because values are
-// secrets as often as not. All errors are reported at once.
+// Package config turns the environment and a .env file into the settings of one process: test or live, with which
+// accounts. Load reads nothing by itself: FromOS does, and any Source will do. A problem names file, line, variable and
+// cure and never shows a value, because values are secrets as often as not. All problems are reported at once.
 //
-// This version runs in test mode only: credentials of a platform are refused, not ignored.
+// What platforms need is declared by the drivers in the tags of their settings; this package names none of them.
 package config
 
 import (
 	"encoding/base64"
 	"log/slog"
-	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -16,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"piaohao/internal/channel"
 	"piaohao/internal/secret"
@@ -48,6 +48,9 @@ type Config struct {
 
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 
+	// Warnings are settings that do not stop the start and are not what their author meant.
+	Warnings Problems
+
 	ReturnOrigins []string // where a payment's return_url may lead, as scheme://host[:port] in lower case
 	LogLevel      slog.Level
 }
@@ -57,33 +60,72 @@ type Source struct {
 	Env      map[string]string // the environment: it wins over the file
 	File     []byte            // of a .env file, nil = there is none
 	FileName string            // for errors
+	// ReadFile reads a file that a variable with _FILE names, at most maxKeyFile+1 bytes of it; nil = such variables
+	// are refused.
+	ReadFile func(path string) ([]byte, error)
+	Now      func() time.Time // for certificates; nil = the wall clock
 }
 
 // Load reads the settings, an unset variable and an empty one being the same. The error is Problems.
-func Load(src Source, _ []channel.Driver) (Config, error) {
-	l := loader{env: src.Env}
-	l.refuseLive()
-	c := Config{
-		ListenAddr: l.addr("LISTEN_ADDR", "127.0.0.1:5000"),
-		SimAddr:    l.addrOrOff("SIM_ADDR", "127.0.0.1:5001"),
-		DemoAddr:   l.addrOrOff("DEMO_ADDR", "127.0.0.1:5002"),
-		DataDir:    l.text("DATA_DIR", "./data"),
-		LogDir:     l.text("LOG_DIR", "./logs"),
-		LogLevel:   l.level(),
+func Load(src Source, drivers []channel.Driver) (Config, error) {
+	l := newLoader(src, drivers)
+	platforms := l.readPlatforms()
+	for _, p := range platforms {
+		l.judge(p)
 	}
-	l.distinct(c)
+	l.live, l.decided = l.decide(platforms)
+	c := Config{Live: l.live}
+	if src.File != nil {
+		c.EnvFile = src.FileName
+	}
+	for _, p := range platforms {
+		for _, a := range l.accounts(p) {
+			if l.live || a.Driver.Info.Sandbox {
+				c.Accounts = append(c.Accounts, a)
+			} else {
+				c.Shelved = append(c.Shelved, a)
+			}
+		}
+	}
+	c.ListenAddr = l.addr("LISTEN_ADDR", "127.0.0.1:5000")
+	c.DataDir = l.text("DATA_DIR", "./data")
+	c.LogDir = l.text("LOG_DIR", "./logs")
+	c.LogLevel = l.level()
+	if l.live {
+		c.SimAddr, c.DemoAddr = Off, Off
+		l.testOnly()
+	} else {
+		c.SimAddr = l.addrOrOff("SIM_ADDR", "127.0.0.1:5001")
+		c.DemoAddr = l.addrOrOff("DEMO_ADDR", "127.0.0.1:5002")
+		l.distinct(c)
+		c.SimURL = l.origin("SIM_PUBLIC_URL", c.SimAddr)
+		if l.get("SIM_CASHIER_URL") != "" {
+			c.SimCashier = l.origin("SIM_CASHIER_URL", "")
+		}
+	}
 	c.Database = l.database(c.DataDir)
-	c.PublicURL = l.origin("PUBLIC_URL", c.ListenAddr)
-	c.SimURL = l.origin("SIM_PUBLIC_URL", c.SimAddr)
-	if l.env["SIM_CASHIER_URL"] != "" {
-		c.SimCashier = l.origin("SIM_CASHIER_URL", "")
-	}
+	c.PublicURL = l.publicURL(c.ListenAddr, c.Accounts)
 	c.WebhookURL, c.WebhookSecret = l.webhook()
-	c.ReturnOrigins = l.returnOrigins(c.DemoAddr)
-	if len(l.errs) > 0 {
-		return c, l.errs
+	c.ReturnOrigins = l.returnOrigins(c)
+	c.TrustedProxies = l.trustedProxies(c.ListenAddr)
+	c.Warnings = l.warnings
+	if len(l.problems) > 0 {
+		return c, sorted(l.problems)
 	}
 	return c, nil
+}
+
+// testOnly refuses with real money what lets people pay without: whoever set it believes to be testing. Off is no
+// contradiction.
+func (l *loader) testOnly() {
+	for _, name := range []string{"SIM_ADDR", "SIM_PUBLIC_URL", "SIM_CASHIER_URL", "DEMO_ADDR", "ALLOW_PUBLIC_TEST"} {
+		if v := l.get(name); v != "" && v != Off {
+			l.fail(name, fault{
+				"test_only", "belongs to test mode, and the credentials that are set are for real money",
+				"delete it, or set the sandbox variable of each platform to true",
+			})
+		}
+	}
 }
 
 // Environ turns the lines of os.Environ into a map for Load.
@@ -96,55 +138,28 @@ func Environ(lines []string) map[string]string {
 	return env
 }
 
-// loader collects errors while the settings are read, so that the user mends all of them in one go.
-type loader struct {
-	env  map[string]string
-	errs Problems
-}
-
-func (l *loader) fail(name, cure string) {
-	l.errs = append(l.errs, Problem{Setting: name, Code: "invalid", Text: cure})
-}
-
-func (l *loader) text(name, otherwise string) string {
-	if v := l.env[name]; v != "" {
-		return v
-	}
-	return otherwise
-}
-
-// refuseLive keeps a user who has real credentials from believing that they are used.
-func (l *loader) refuseLive() {
-	for _, name := range slices.Sorted(maps.Keys(l.env)) {
-		platform := strings.HasPrefix(name, "WECHAT_") || strings.HasPrefix(name, "ALIPAY_")
-		if platform && l.env[name] != "" {
-			l.fail(name, "this version runs in test mode only and takes no platform settings; unset it")
-		}
-	}
-}
-
 func (l *loader) addrOrOff(name, otherwise string) string {
-	if l.env[name] == Off {
+	if l.get(name) == Off {
 		return Off
 	}
 	return l.addr(name, otherwise)
 }
 
 // addr reads host:port. Whoever reaches a process in test mode can pay in it without money, so that it listens on
-// loopback unless told otherwise.
+// loopback unless told otherwise. With real money it may listen where it likes.
 func (l *loader) addr(name, otherwise string) string {
 	v := l.text(name, otherwise)
 	host, port, err := net.SplitHostPort(v)
 	if err != nil {
-		l.fail(name, "write it as host:port, for example "+otherwise)
+		l.invalid(name, "write it as host:port, for example "+otherwise)
 		return otherwise
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		l.fail(name, "the port is a number from 1 to 65535")
+		l.invalid(name, "the port is a number from 1 to 65535")
 		return otherwise
 	}
-	if !loopback(host) && l.env["ALLOW_PUBLIC_TEST"] != "1" {
-		l.fail(name, "test mode listens on this machine only; use 127.0.0.1, or set ALLOW_PUBLIC_TEST=1 to let others in")
+	if l.decided && !l.live && !loopback(host) && l.get("ALLOW_PUBLIC_TEST") != "1" {
+		l.invalid(name, "test mode listens on this machine only; use 127.0.0.1, or set ALLOW_PUBLIC_TEST=1 to let others in")
 		return otherwise
 	}
 	return v
@@ -157,7 +172,7 @@ func (l *loader) distinct(c Config) {
 			continue
 		}
 		if other, taken := seen[a.addr]; taken {
-			l.fail(a.name, "is the same address as "+other+"; give it a port of its own")
+			l.invalid(a.name, "is the same address as "+other+"; give it a port of its own")
 		}
 		seen[a.addr] = a.name
 	}
@@ -185,17 +200,20 @@ func originOf(addr string) string {
 
 // origin reads scheme://host[:port]; unset, it follows from the address.
 func (l *loader) origin(name, addr string) string {
-	v := l.env[name]
+	v := l.get(name)
 	if v == "" {
 		v = originOf(addr)
 	}
+	if v == "" && !l.decided {
+		return "" // which mode it is for is not known
+	}
 	if v == "" {
-		l.fail(name, "set it: the listen address does not say under which URL it is reached")
+		l.invalid(name, "set it: the listen address does not say under which URL it is reached")
 		return ""
 	}
 	o, ok := parseOrigin(v)
 	if !ok {
-		l.fail(name, "write it as http(s)://host[:port], without path, query or user name")
+		l.invalid(name, "write it as http(s)://host[:port], without path, query or user name")
 	}
 	return o
 }
@@ -218,35 +236,39 @@ func parseHTTP(v string) (*url.URL, bool) {
 }
 
 func (l *loader) database(dir string) secret.Text {
-	v := l.env["DATABASE_URL"]
+	v := l.get("DATABASE_URL")
 	if v == "" {
-		return secret.New("sqlite:" + filepath.Join(dir, "test.db"))
+		file := "test.db"
+		if l.live {
+			file = "live.db"
+		}
+		return secret.New("sqlite:" + filepath.Join(dir, file))
 	}
 	// The error of url.Parse quotes the password: it is dropped.
 	u, err := url.Parse(v)
 	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") || len(u.Path) < 2 {
-		l.fail("DATABASE_URL", "write it as postgres://user:password@host:5432/database (special characters in the password as %XX), or leave it empty for SQLite")
+		l.invalid("DATABASE_URL", "write it as postgres://user:password@host:5432/database (special characters in the password as %XX), or leave it empty for SQLite")
 	}
 	return secret.New(v)
 }
 
 func (l *loader) webhook() (endpoint string, key secret.Text) {
-	endpoint, key = l.env["WEBHOOK_URL"], secret.New(l.env["WEBHOOK_SECRET"])
+	endpoint, key = l.get("WEBHOOK_URL"), secret.New(l.get("WEBHOOK_SECRET"))
 	switch {
 	case endpoint == "" && key.Empty():
 		return "", secret.Text{}
 	case endpoint == "":
-		l.fail("WEBHOOK_URL", "set it, or unset WEBHOOK_SECRET: the two go together")
+		l.invalid("WEBHOOK_URL", "set it, or unset WEBHOOK_SECRET: the two go together")
 		return "", secret.Text{}
 	case key.Empty():
-		l.fail("WEBHOOK_SECRET", "set it, or unset WEBHOOK_URL: the two go together; make one with: echo whsec_$(openssl rand -base64 32)")
+		l.invalid("WEBHOOK_SECRET", "set it, or unset WEBHOOK_URL: the two go together; make one with: echo whsec_$(openssl rand -base64 32)")
 		return "", secret.Text{}
 	}
 	if _, ok := parseHTTP(endpoint); !ok {
-		l.fail("WEBHOOK_URL", "write it as http(s)://host/path, without user name or fragment")
+		l.invalid("WEBHOOK_URL", "write it as http(s)://host/path, without user name or fragment")
 	}
 	if !goodWebhookSecret(key.Reveal()) {
-		l.fail("WEBHOOK_SECRET", "is no whsec_ key of 24 to 64 random bytes, or one from a published example; make one with: echo whsec_$(openssl rand -base64 32)")
+		l.invalid("WEBHOOK_SECRET", "is no whsec_ key of 24 to 64 random bytes, or one from a published example; make one with: echo whsec_$(openssl rand -base64 32)")
 	}
 	return endpoint, key
 }
@@ -256,10 +278,17 @@ const (
 	webhookKeyMin     = 24
 	webhookKeyMax     = 64
 	webhookKeyExample = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	webhookKeys       = 2
 	webhookKeyVariety = 8 // distinct bytes; a random key of 24 bytes has fewer once in 10²⁴
 )
 
+// goodWebhookSecret takes one key, or two with a comma between while the shop changes from the second to the first (A40).
 func goodWebhookSecret(v string) bool {
+	list := strings.Split(v, ",")
+	return len(list) <= webhookKeys && !slices.ContainsFunc(list, func(key string) bool { return !goodWebhookKey(key) })
+}
+
+func goodWebhookKey(v string) bool {
 	text, ok := strings.CutPrefix(v, "whsec_")
 	if !ok || text == webhookKeyExample {
 		return false
@@ -275,12 +304,16 @@ func goodWebhookSecret(v string) bool {
 	return len(distinct) >= webhookKeyVariety
 }
 
-// returnOrigins reads the comma list of origins; unset, it is the demo shop's.
-func (l *loader) returnOrigins(demo string) []string {
+// returnOrigins reads the comma list of origins; unset, it is the demo shop's, and with real money our own.
+func (l *loader) returnOrigins(c Config) []string {
 	const name = "RETURN_URL_ORIGINS"
-	v := l.env[name]
-	if v == "" {
-		v = originOf(demo)
+	v := l.get(name)
+	switch {
+	case v != "":
+	case l.live:
+		v = c.PublicURL
+	default:
+		v = originOf(c.DemoAddr)
 	}
 	if v == "" {
 		return nil
@@ -289,12 +322,43 @@ func (l *loader) returnOrigins(demo string) []string {
 	for item := range strings.SplitSeq(v, ",") {
 		o, ok := parseOrigin(strings.TrimSpace(item))
 		if !ok {
-			l.fail(name, "write a comma list of origins, each http(s)://host[:port] without a path")
+			l.invalid(name, "write a comma list of origins, each http(s)://host[:port] without a path")
 			return nil
 		}
 		origins = append(origins, o)
 	}
 	return origins
+}
+
+// localProxies is the default of TRUSTED_PROXIES for a gateway that listens on this machine only: nobody but a proxy on
+// the same machine then speaks for somebody else, and without its word all payers would share one address and one limit.
+// A gateway that others reach directly trusts nobody who is not named.
+const localProxies = "127.0.0.0/8,::1/128"
+
+// trustedProxies reads the comma list of addresses and networks whose X-Forwarded-For is believed.
+func (l *loader) trustedProxies(listen string) []netip.Prefix {
+	const name = "TRUSTED_PROXIES"
+	v := l.get(name)
+	if host, _, _ := net.SplitHostPort(listen); v == "" && loopback(host) {
+		v = localProxies
+	}
+	if v == "" || v == Off {
+		return nil
+	}
+	var out []netip.Prefix
+	for item := range strings.SplitSeq(v, ",") {
+		item = strings.TrimSpace(item)
+		network, err := netip.ParsePrefix(item)
+		if ip, ipErr := netip.ParseAddr(item); ipErr == nil && ip.Zone() == "" {
+			network, err = netip.PrefixFrom(ip.Unmap(), ip.Unmap().BitLen()), nil
+		}
+		if err != nil || network.Bits() == 0 {
+			l.invalid(name, "write a comma list of addresses or networks such as 10.0.0.7,172.18.0.0/16, or "+Off+"; not of everybody: who is trusted may claim any address")
+			return nil
+		}
+		out = append(out, network.Masked())
+	}
+	return out
 }
 
 func (l *loader) level() slog.Level {
@@ -303,7 +367,7 @@ func (l *loader) level() slog.Level {
 	}
 	level, ok := levels[l.text("LOG_LEVEL", "info")]
 	if !ok {
-		l.fail("LOG_LEVEL", "is one of debug, info, warn, error")
+		l.invalid("LOG_LEVEL", "is one of debug, info, warn, error")
 	}
 	return level
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"piaohao/internal/channel/all"
 	"piaohao/internal/config"
 )
 
@@ -69,7 +70,12 @@ func TestAccepted(t *testing.T) {
 		{"origins of the shop's own", "RETURN_URL_ORIGINS=https://a.example,HTTPS://B.example:8443/", origins, "https://a.example https://b.example:8443"},
 		{"shortest webhook secret", "WEBHOOK_URL=http://a.example/ WEBHOOK_SECRET=" + webhookKey(24), webhook, "http://a.example/ " + webhookKey(24)},
 		{"longest webhook secret", "WEBHOOK_URL=http://a.example/ WEBHOOK_SECRET=" + webhookKey(64), webhook, "http://a.example/ " + webhookKey(64)},
+		{"A40 webhook, new and old", "WEBHOOK_URL=http://a.example/ WEBHOOK_SECRET=" + webhookKey(24) + "," + goodSecret, webhook, "http://a.example/ " + webhookKey(24) + "," + goodSecret},
 		{"webhook", "WEBHOOK_URL=http://127.0.0.1:9000/hook WEBHOOK_SECRET=" + goodSecret, webhook, "http://127.0.0.1:9000/hook " + goodSecret},
+		{"proxies", "TRUSTED_PROXIES=10.0.0.7,172.18.3.4/16,::1", proxies, "10.0.0.7/32 172.18.0.0/16 ::1/128"},
+		{"a proxy on this machine", "", proxies, "127.0.0.0/8 ::1/128"},
+		{"no proxy before a public listener", "LISTEN_ADDR=0.0.0.0:80 ALLOW_PUBLIC_TEST=1 PUBLIC_URL=http://pay.example", proxies, ""},
+		{"no proxy", "TRUSTED_PROXIES=off", proxies, ""},
 		{"log level", "LOG_LEVEL=debug", func(c config.Config) string { return c.LogLevel.String() }, slog.LevelDebug.String()},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -85,6 +91,13 @@ func TestAccepted(t *testing.T) {
 	}
 }
 
+func proxies(c config.Config) string {
+	texts := make([]string, len(c.TrustedProxies))
+	for i, p := range c.TrustedProxies {
+		texts[i] = p.String()
+	}
+	return strings.Join(texts, " ")
+}
 func listen(c config.Config) string   { return c.ListenAddr }
 func public(c config.Config) string   { return c.PublicURL }
 func database(c config.Config) string { return c.Database.Reveal() }
@@ -125,6 +138,8 @@ func TestRefused(t *testing.T) {
 		{"MySQL", "DATABASE_URL=mysql://u:p@db/piaohao", "DATABASE_URL: write it as postgres://"},
 		{"PostgreSQL without a database", "DATABASE_URL=postgres://db", "DATABASE_URL: write it as postgres://"},
 		{"PostgreSQL with a raw % in the password", "DATABASE_URL=postgres://u:5%z@db/piaohao", "DATABASE_URL: write it as postgres://"},
+		{"A40 three webhook secrets", withURL + goodSecret + "," + goodSecret + "," + goodSecret, "WEBHOOK_SECRET: is no whsec_ key"},
+		{"A40 the old webhook secret short", withURL + goodSecret + ",whsec_c2hvcnQ=", "WEBHOOK_SECRET: is no whsec_ key"},
 		{"webhook URL alone", "WEBHOOK_URL=http://127.0.0.1/hook", "WEBHOOK_SECRET: set it"},
 		{"webhook secret alone", "WEBHOOK_SECRET=" + goodSecret, "WEBHOOK_URL: set it"},
 		{"webhook URL relative", "WEBHOOK_URL=/hook WEBHOOK_SECRET=" + goodSecret, "WEBHOOK_URL: write it as"},
@@ -142,8 +157,10 @@ func TestRefused(t *testing.T) {
 		{"A87 origin without scheme", "RETURN_URL_ORIGINS=//a.example", "RETURN_URL_ORIGINS: write a comma list"},
 		{"A87 origin of javascript", "RETURN_URL_ORIGINS=javascript://a.example", "RETURN_URL_ORIGINS: write a comma list"},
 		{"log level", "LOG_LEVEL=loud", "LOG_LEVEL: is one of debug, info, warn, error"},
-		{"WeChat credentials", "WECHAT_API_KEY_V3=canary", "WECHAT_API_KEY_V3: this version runs in test mode only"},
-		{"Alipay credentials", "ALIPAY_PRIVATE_KEY=canary", "ALIPAY_PRIVATE_KEY: this version runs in test mode only"},
+		{"proxies in a list with a gap", "TRUSTED_PROXIES=10.0.0.1,,10.0.0.2", "TRUSTED_PROXIES: write a comma list"},
+		{"proxies by name", "TRUSTED_PROXIES=nginx", "TRUSTED_PROXIES: write a comma list"},
+		{"everybody as a proxy", "TRUSTED_PROXIES=0.0.0.0/0", "TRUSTED_PROXIES: write a comma list"},
+		{"everybody as a proxy, IPv6", "TRUSTED_PROXIES=::/0", "TRUSTED_PROXIES: write a comma list"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -162,8 +179,8 @@ func TestAllErrorsAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := config.Load(config.Source{Env: map[string]string{
 		"LISTEN_ADDR": "nowhere", "DATABASE_URL": "mysql://", "LOG_LEVEL": "loud", "WEBHOOK_URL": "http://a.example/",
-		"ALIPAY_APP_ID": "1", "WECHAT_APPID": "1",
-	}}, nil)
+		"ALIPAY_SANDBOX": "perhaps", "WECHAT_APPID": "1",
+	}}, all.Drivers)
 	if err == nil {
 		t.Fatal("accepted")
 	}
@@ -172,7 +189,7 @@ func TestAllErrorsAtOnce(t *testing.T) {
 		name, _, _ := strings.Cut(line, ":")
 		names = append(names, name)
 	}
-	want := []string{"ALIPAY_APP_ID", "WECHAT_APPID", "LISTEN_ADDR", "LOG_LEVEL", "DATABASE_URL", "WEBHOOK_SECRET"}
+	want := []string{"WECHAT_APPID", "ALIPAY_SANDBOX", "WECHAT_APP_ID", "LISTEN_ADDR", "LOG_LEVEL", "DATABASE_URL", "WEBHOOK_SECRET"}
 	if !slices.Equal(names, want) {
 		t.Errorf("errors name %v, want %v", names, want)
 	}
@@ -183,13 +200,13 @@ func TestNoValueIsShown(t *testing.T) {
 	const canary = "canary5%z"
 	names := []string{
 		"LISTEN_ADDR", "SIM_ADDR", "SIM_PUBLIC_URL", "DEMO_ADDR", "DATABASE_URL", "PUBLIC_URL", "WEBHOOK_URL",
-		"WEBHOOK_SECRET", "RETURN_URL_ORIGINS", "LOG_LEVEL", "WECHAT_PRIVATE_KEY", "ALIPAY_PRIVATE_KEY",
+		"WEBHOOK_SECRET", "RETURN_URL_ORIGINS", "LOG_LEVEL", "WECHAT_PRIVATE_KEY", "ALIPAY_PRIVATE_KEY", "TRUSTED_PROXIES",
 	}
 	for _, name := range names {
 		t.Run("A100 the error of "+name, func(t *testing.T) {
 			t.Parallel()
 			for _, value := range []string{canary, "postgres://u:" + canary + "@db/x", "http://u:" + canary + "@a.example"} {
-				_, err := config.Load(config.Source{Env: map[string]string{name: value}}, nil)
+				_, err := config.Load(config.Source{Env: map[string]string{name: value}}, all.Drivers)
 				if err == nil {
 					t.Fatalf("%s: accepted", value)
 				}

@@ -112,7 +112,7 @@ func TestA100NoSecretIsLogged(t *testing.T) {
 		"body-of-a-forgery", credentials["wechat"]["api_v3_key"], keyLine(credentials["wechat"]["private_key"]),
 		keyLine(credentials["alipay"]["app_private_key"]), created.CashierURL[strings.LastIndex(created.CashierURL, "/")+1:],
 	}
-	for _, told := range []string{"verdict=applied", "notice refused", "webhook not delivered"} {
+	for _, told := range []string{"outcome=applied", "notice refused", "webhook not delivered"} {
 		select {
 		case <-p.stderr.has(regexp.MustCompile(told)):
 		case <-time.After(startWithin):

@@ -5,14 +5,20 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"piaohao/internal/sim/alipaysim"
+	sims "piaohao/internal/sim/all"
+	"piaohao/internal/sim/wechatsim"
 )
 
 const judgeWithin = 60 * time.Second
@@ -21,26 +27,55 @@ const judgeWithin = 60 * time.Second
 // right, and they and the simulator must each refuse a wrong signature and a wrong amount.
 func TestJudges(t *testing.T) {
 	t.Parallel()
+	byV3 := []string{
+		"order", "query unpaid", "pay", "notice verifies", "notice with one byte changed is refused", "notice opens",
+		"notice with another amount does not open", "query paid", "order of a paid number", "close of a paid order",
+		"close", "query closed", "query of nothing", "request under a foreign key",
+		"request with another amount than signed", "answer under a foreign key",
+	}
 	t.Run("wechatpay-axios-plugin", func(t *testing.T) {
 		t.Parallel()
 		p := start(t, "sim")
-		judge(t, "wechat.cjs", nil, p.sim)(
-			"order", "query unpaid", "pay", "notice verifies", "notice with one byte changed is refused", "notice opens",
-			"notice with another amount does not open", "query paid", "order of a paid number", "close of a paid order",
-			"close", "query closed", "query of nothing", "request under a foreign key",
-			"request with another amount than signed", "answer under a foreign key", "answer with a wrong signature",
-			"notice with a wrong signature is refused",
-		)
+		judge(t, "wechat.cjs", nil, p.sim)(append(slices.Clip(byV3),
+			"certificates of a merchant without", "answer with a wrong signature", "notice with a wrong signature is refused",
+		)...)
 	})
+	for name, mode := range map[string]wechatsim.KeyMode{"certificates": wechatsim.CertificateMode, "both": wechatsim.BothMode} {
+		t.Run("wechatpay-axios-plugin, "+name, func(t *testing.T) {
+			t.Parallel()
+			judge(t, "wechat.cjs", nil, simAlone(t, sims.Options{WeChat: wechatsim.Options{Keys: mode}}))(append(slices.Clip(byV3),
+				"certificates", "certificates while they change", "answer under a certificate that was not fetched",
+				"answer under the new certificate", "answer with a wrong signature",
+			)...)
+		})
+	}
+	for _, kind := range []string{"MD5", "HMAC-SHA256"} {
+		t.Run("wechatpay-axios-plugin, APIv2 by "+kind, func(t *testing.T) {
+			t.Parallel()
+			judge(t, "wechat2.cjs", nil, simAlone(t, sims.Options{}), kind)(
+				"order", "query unpaid", "pay", "notice verifies", "notice with another amount is refused", "notice says",
+				"query paid", "order of a paid number", "close of a paid order", "order of a used number", "close", "query closed",
+				"query of nothing", "request under a foreign key", "request with another amount than signed",
+				"answer with a wrong signature", "notice with a wrong signature is refused",
+			)
+		})
+	}
+	byAlipay := []string{
+		"query of nothing", "order", "query unpaid", "query paid", "pay", "notice verifies",
+		"notice with another amount is refused", "notice with another signature is refused", "way back verifies",
+		"close of a paid trade", "close", "query closed", "request under a foreign key", "order under a foreign key",
+		"order with another amount than signed", "answer under a foreign key",
+	}
 	t.Run("alipay-sdk", func(t *testing.T) {
 		t.Parallel()
 		p := start(t, "sim")
-		judge(t, "alipay.cjs", nil, p.sim)(
-			"query of nothing", "order", "query unpaid", "query paid", "pay", "notice verifies",
-			"notice with another amount is refused", "notice with another signature is refused", "way back verifies",
-			"close of a paid trade", "close", "query closed", "request under a foreign key", "order under a foreign key",
-			"order with another amount than signed", "answer under a foreign key", "answer with a wrong signature",
-		)
+		judge(t, "alipay.cjs", nil, p.sim)(append(slices.Clip(byAlipay), "answer with a wrong signature")...)
+	})
+	t.Run("alipay-sdk, certificates", func(t *testing.T) {
+		t.Parallel()
+		judge(t, "alipay.cjs", nil, simAlone(t, sims.Options{Alipay: alipaysim.Options{Certificates: true}}))(append(slices.Clip(byAlipay),
+			"request under a foreign certificate", "request under foreign roots", "certificate", "answer with a wrong signature",
+		)...)
 	})
 	t.Run("standardwebhooks", func(t *testing.T) {
 		t.Parallel()
@@ -50,6 +85,48 @@ func TestJudges(t *testing.T) {
 			"a foreign secret refuses",
 		)
 	})
+}
+
+// simAlone runs a simulator of these merchants in this process, since no setting of the program chooses them, and
+// returns its origin.
+func simAlone(t *testing.T, o sims.Options) string {
+	t.Helper()
+	server := httptest.NewUnstartedServer(nil)
+	o.PublicURL, o.Wall, o.Log = "http://"+server.Listener.Addr().String(), time.Now, slog.New(slog.DiscardHandler)
+	sim, err := sims.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Config.Handler = sim.Handler()
+	server.Start()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			next, err := sim.Step(t.Context())
+			switch {
+			case t.Context().Err() != nil:
+				return
+			case err != nil:
+				t.Error(err)
+			case !next.IsZero() && !next.After(time.Now()):
+				continue
+			}
+			select {
+			case <-sim.Woken():
+			case <-t.Context().Done(): // retries are later than any judge
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		<-ended
+		server.Close()
+		if err := sim.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return server.URL
 }
 
 // judge runs a script of judges/ and returns what compares its checks with those that must be there.

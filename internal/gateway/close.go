@@ -12,6 +12,13 @@ import (
 
 // ClosePayment is the shop's cancel: closed there first, then here. The answer may still be closing.
 func (g *Gateway) ClosePayment(ctx context.Context, shop, id string) (view.Payment, error) {
+	ctx = g.begin(ctx)
+	v, err := g.cancel(ctx, shop, id)
+	g.logShop(ctx, "cancel", v.Status, v.ID, v.OrderNo, err)
+	return v, err
+}
+
+func (g *Gateway) cancel(ctx context.Context, shop, id string) (view.Payment, error) {
 	p, err := g.ofShop(ctx, shop, id)
 	if err != nil {
 		return view.Payment{}, err
@@ -69,11 +76,13 @@ func (g *Gateway) closeNow(ctx context.Context, p pay.Payment) (pay.Payment, err
 // closeAttempt closes the claimed attempt at its platform. One that is paid there is asked for instead.
 func (g *Gateway) closeAttempt(ctx context.Context, p pay.Payment, c store.Claim) (pay.Payment, bool, error) {
 	a := *p.AttemptByID(c.AttemptID)
-	start := g.Now()
+	ctx = g.begin(ctx)
 	o, err := call(ctx, g, a, c, func(ctx context.Context) (pay.Observation, error) {
-		return g.account(a.Account).Channel.Close(ctx, a)
+		o, err := g.account(a.Account).Channel.Close(ctx, a)
+		g.recordCall(ctx, "close", a, string(o.State), err)
+		return o, err
 	})
-	g.logCall("close", a, start, err)
+	g.logCall(ctx, "close", a, err)
 	if err == nil {
 		o.Tries = c.Tries
 		out, err := g.observe(ctx, p, o, nil)

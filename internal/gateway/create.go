@@ -21,6 +21,19 @@ var orderNo = regexp.MustCompile(`^[0-9A-Za-z._|*@-]{1,64}$`)
 
 // Create makes a payment, or finds the one that the order has: idempotent by (shop, order_no).
 func (g *Gateway) Create(ctx context.Context, in CreateInput) (Result, error) {
+	ctx = g.begin(ctx)
+	r, err := g.create(ctx, in)
+	done := "found"
+	if r.Created {
+		done = "created"
+	}
+	if orderNo.MatchString(in.OrderNo) {
+		g.logShop(ctx, "create", done, r.View.ID, in.OrderNo, err)
+	}
+	return r, err
+}
+
+func (g *Gateway) create(ctx context.Context, in CreateInput) (Result, error) {
 	w, err := g.checkCreate(&in)
 	if err != nil {
 		return Result{}, err

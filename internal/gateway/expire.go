@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"piaohao/internal/pay"
@@ -32,6 +33,12 @@ func (g *Gateway) expire(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	_, err = g.decide(ctx, p, pay.WantClose{Reason: pay.Expired})
-	return err
+	ctx = g.begin(ctx)
+	out, err := g.decide(ctx, p, pay.WantClose{Reason: pay.Expired})
+	if err != nil {
+		return err
+	}
+	g.logOp(ctx, slog.LevelInfo, "time ran out", "expire", string(out.verdict),
+		slog.String("payment", p.ID), slog.String("status", string(out.payment.Status)))
+	return nil
 }

@@ -60,7 +60,8 @@ type Gateway struct {
 	byPath    map[string][]Account
 	watchers  watchers
 	arrivals  arrivals
-	refusals  Refusals
+	refusals  refusals
+	exchanges exchanges
 	merchants merchants
 	tail      int64 // events up to this pos were told to watchers; only StepTail uses it
 }
@@ -220,7 +221,6 @@ func (g *Gateway) observe(ctx context.Context, p pay.Payment, o pay.Observation,
 	if err != nil {
 		return out, err
 	}
-	log := g.Log.With("payment", p.ID, "out_trade_no", o.OutTradeNo, "account", o.Account, "source", o.Source)
 	if out.verdict == pay.Quarantine {
 		out.incident.Raw = raw
 		out.incident.Digest = digest(out.incident, o, raw)
@@ -228,12 +228,10 @@ func (g *Gateway) observe(ctx context.Context, p pay.Payment, o pay.Observation,
 		if err != nil {
 			return out, err
 		}
-		if isNew {
-			log.Error("quarantined", "incident", out.incident.ID, "kind", out.incident.Kind, "detail", out.incident.Detail)
-		}
+		g.logQuarantined(ctx, o, out, isNew)
 		return out, nil
 	}
-	log.Info("observed", "state", o.State, "verdict", out.verdict, "status", out.payment.Status)
+	g.logObserved(ctx, o, out)
 	return out, nil
 }
 

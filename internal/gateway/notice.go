@@ -15,106 +15,108 @@ import (
 // Notice takes a platform's notice and says what to answer: success only for what is applied, a duplicate, or
 // consistent, and only after the commit. Everything else is sent again by the platform, so it heals once mended.
 func (g *Gateway) Notice(ctx context.Context, path string, header http.Header, rawQuery string, body []byte) channel.Reply {
+	account := "" // that refused it
 	in := channel.Inbound{Header: header, RawQuery: rawQuery, Body: body}
 	reply := channel.Reply{Status: http.StatusNotFound, ContentType: "text/plain; charset=utf-8", Body: "no account here"}
 	var refusal *channel.Error
+	ctx = g.begin(ctx)
 	for _, a := range g.byPath[path] {
 		o, err := a.Channel.Read(in)
 		if err == nil {
 			return a.Channel.Ack(g.noticed(ctx, path, o, body))
 		}
-		reply = a.Channel.Ack(false)
+		// The answer is of the one that the message was meant for: another protocol may read success in a mere status.
 		var e *channel.Error
 		if errors.As(err, &e) && (refusal == nil || e.Kind == channel.Forged) {
-			refusal = e
+			refusal, account, reply = e, a.ID, a.Channel.Ack(false)
 		}
 	}
 	if refusal != nil {
-		g.refuse(path, string(refusal.Kind), refusal.Code, refusal.Text)
+		g.refuse(path, store.Exchange{
+			Account: account, OutTradeNo: claimed(body), Outcome: string(refusal.Kind), Code: refusal.Code,
+		}, refusal.Text)
 	}
 	return reply
 }
 
 // noticed decides on a verified notice and reports whether it may be answered with success.
 func (g *Gateway) noticed(ctx context.Context, path string, o pay.Observation, body []byte) bool {
+	heard := store.Exchange{
+		Account: o.Account, OutTradeNo: o.OutTradeNo, Direction: store.In, Op: opNotice, Outcome: string(pay.Consistent),
+	}
 	if o.OutTradeNo == "" && o.State == pay.Unknown {
 		g.Log.Info("notice about no order", "path", path, "account", o.Account)
+		heard.Code = codeNoOrder
+		g.record(heard)
 		return true
 	}
 	p, err := g.DB.PaymentByOutTradeNo(ctx, o.Account, o.OutTradeNo)
 	if errors.Is(err, store.ErrNotFound) {
-		g.refuse(path, "unknown_order", o.OutTradeNo, "authentic, but no attempt here has this number")
+		heard.Outcome, heard.Code = outcomeUnknownOrder, string(o.State)
+		g.refuse(path, heard, "authentic, but no attempt here has this number")
 		return false
+	}
+	if a := p.AttemptByNumber(o.OutTradeNo); a != nil {
+		heard.AttemptID = a.ID
+	}
+	if err == nil {
+		o, err = g.bindMerchant(ctx, p, o)
+	}
+	var out outcome
+	if err == nil {
+		out, err = g.observe(ctx, p, o, body)
 	}
 	if err != nil {
-		g.Log.Error("notice not stored", "path", path, "cause", err)
-		return false
-	}
-	if o, err = g.bindMerchant(ctx, p, o); err != nil {
 		g.Log.Error("notice not stored", "path", path, "payment", p.ID, "cause", err)
+		heard.Outcome, heard.Code, heard.Refused = outcomeNotStored, string(o.State), true
+		g.record(heard)
 		return false
 	}
-	out, err := g.observe(ctx, p, o, body)
-	if err != nil {
-		g.Log.Error("notice not stored", "path", path, "payment", p.ID, "cause", err)
-		return false
+	heard.Outcome, heard.Code = string(out.verdict), string(o.State)
+	if out.incident != nil {
+		heard.Code = out.incident.Kind
 	}
+	g.record(heard)
 	return out.verdict != pay.Quarantine
 }
 
-// Bounds of what is kept about refused notices.
-const (
-	maxRefusals   = 1000
-	refusalLogGap = 10 * time.Second // at most one log line in this time
-)
+// refusalLogGap is the time in which refused notices make at most one log line.
+const refusalLogGap = 10 * time.Second
 
-// Refusal is one refused notice, without its content.
-type Refusal struct {
-	At     time.Time
-	Path   string
-	Kind   string // "forged", "foreign", "unknown_order"
-	Code   string // which check refused it
-	Reason string
-}
+const opNotice = "notice"
 
-// Refusals are the newest refused notices, in memory: forgeries are never stored.
-type Refusals struct {
+// refusals count the refused notices.
+type refusals struct {
 	mu     sync.Mutex
-	ring   []Refusal
-	next   int
 	count  int64
 	logged time.Time
 }
 
-// add keeps r and reports whether it is time for a log line.
-func (s *Refusals) add(r Refusal) (count int64, log bool) {
+// add reports whether it is time for a log line.
+func (s *refusals) add(now time.Time) (count int64, log bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.count++
-	if len(s.ring) < maxRefusals {
-		s.ring = append(s.ring, r)
-	} else {
-		s.ring[s.next] = r
-		s.next = (s.next + 1) % maxRefusals
-	}
-	if r.At.Sub(s.logged) < refusalLogGap {
+	if now.Sub(s.logged) < refusalLogGap {
 		return s.count, false
 	}
-	s.logged = r.At
+	s.logged = now
 	return s.count, true
 }
 
-// Refused returns how many notices were refused since the start, and the newest of them, oldest first.
-func (g *Gateway) Refused() (int64, []Refusal) {
-	s := &g.refusals
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.count, append(append([]Refusal{}, s.ring[s.next:]...), s.ring[:s.next]...)
+// Refused returns how many notices were refused since the start. What they were is told by Incidents.
+func (g *Gateway) Refused() int64 {
+	g.refusals.mu.Lock()
+	defer g.refusals.mu.Unlock()
+	return g.refusals.count
 }
 
-func (g *Gateway) refuse(path, kind, code, reason string) {
-	r := Refusal{At: g.Now(), Path: path, Kind: kind, Code: code, Reason: reason}
-	if count, log := g.refusals.add(r); log {
-		g.Log.Warn("notice refused", "path", path, "kind", kind, "code", code, "reason", reason, "refused_so_far", count)
+// refuse notes a notice that was not accepted: never its content.
+func (g *Gateway) refuse(path string, e store.Exchange, reason string) {
+	e.Direction, e.Op, e.Refused = store.In, opNotice, true
+	g.record(e)
+	if count, log := g.refusals.add(g.Now()); log {
+		g.Log.Warn("notice refused", "path", path, "account", e.Account, "kind", e.Outcome, "code", word(e.Code), "reason", reason,
+			"refused_so_far", count)
 	}
 }

@@ -123,11 +123,13 @@ func (g *Gateway) openAndHandOut(ctx context.Context, p pay.Payment, c store.Cla
 // open asks the platform for a shape under a claim and records what came.
 func (g *Gateway) open(ctx context.Context, p pay.Payment, c store.Claim, handOut bool) (pay.Payment, bool, error) {
 	a := p.AttemptByID(c.AttemptID)
-	start := g.Now()
+	ctx = g.begin(ctx)
 	shape, err := call(ctx, g, *a, c, func(ctx context.Context) (pay.Shape, error) {
-		return g.account(a.Account).Channel.Open(ctx, *a)
+		o, err := g.account(a.Account).Channel.Open(ctx, *a)
+		g.recordCall(ctx, "open", *a, string(o.Kind), err)
+		return o, err
 	})
-	g.logCall("open", *a, start, err)
+	g.logCall(ctx, "open", *a, err)
 	if err == nil {
 		out, err := g.decide(ctx, p, pay.Opened{AttemptID: a.ID, Tries: c.Tries, Shape: shape, HandOut: handOut})
 		return out.payment, true, err
@@ -217,18 +219,4 @@ func kind(err error) channel.Kind {
 		return e.Kind
 	}
 	return channel.Unknown
-}
-
-func (g *Gateway) logCall(op string, a pay.Attempt, start time.Time, err error) {
-	log := g.Log.With("op", op, "payment", a.PaymentID, "attempt", a.ID, "account", a.Account,
-		"duration_ms", g.Now().Sub(start).Milliseconds())
-	if err == nil {
-		log.Info("platform answered")
-		return
-	}
-	var e *channel.Error
-	if errors.As(err, &e) {
-		log = log.With("kind", e.Kind, "code", e.Code, "text", e.Text, "platform_request_id", e.RequestID)
-	}
-	log.Warn("platform call failed", "cause", errors.Unwrap(err))
 }

@@ -185,22 +185,34 @@ func (g *Gateway) Back(ctx context.Context, token string) error {
 
 // Returned finds the payment of a platform's signed way back, and asks about it at once. It proves nothing of money.
 func (g *Gateway) Returned(ctx context.Context, rawQuery string) (token string, err error) {
+	ctx = g.begin(ctx)
 	for _, account := range g.Accounts {
 		r, ok := account.Channel.(channel.Returner)
 		if !ok {
 			continue
 		}
+		back := store.Exchange{Account: account.ID, Direction: store.In, Op: "return", Outcome: outcomeAccepted}
 		outTradeNo, err := r.Return(rawQuery)
 		if err != nil {
+			var e *channel.Error
+			if errors.As(err, &e) && e.Kind == channel.Forged {
+				back.Outcome, back.Code, back.Refused = string(e.Kind), e.Code, true
+				g.record(back)
+			}
 			continue
 		}
 		p, err := g.DB.PaymentByOutTradeNo(ctx, account.ID, outTradeNo)
+		if err == nil {
+			g.logReturn(ctx, p, account.ID, outTradeNo)
+		}
 		if errors.Is(err, store.ErrNotFound) {
 			continue
 		}
 		if err != nil {
 			return "", err
 		}
+		back.OutTradeNo = outTradeNo
+		g.record(back)
 		return p.Token, g.Arrived(ctx, p.Token)
 	}
 	return "", &Error{Code: CodeNotFound, Public: "no such payment"}

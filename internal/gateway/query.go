@@ -75,11 +75,13 @@ func (g *Gateway) work(ctx context.Context, p pay.Payment, c store.Claim) (pay.P
 // query asks what became of the claimed attempt.
 func (g *Gateway) query(ctx context.Context, p pay.Payment, c store.Claim) (pay.Payment, pay.State, bool, error) {
 	a := *p.AttemptByID(c.AttemptID)
-	start := g.Now()
+	ctx = g.begin(ctx)
 	o, err := call(ctx, g, a, c, func(ctx context.Context) (pay.Observation, error) {
-		return g.account(a.Account).Channel.Query(ctx, a)
+		o, err := g.account(a.Account).Channel.Query(ctx, a)
+		g.recordCall(ctx, "query", a, string(o.State), err)
+		return o, err
 	})
-	g.logCall("query", a, start, err)
+	g.logCall(ctx, "query", a, err)
 	if err != nil {
 		g.backOff(ctx, a, err)
 		return p, pay.Unknown, false, nil

@@ -26,6 +26,8 @@ func (g *Gateway) Refund(ctx context.Context, shop, paymentID string, in RefundI
 	if err != nil {
 		return view.Refund{}, false, err
 	}
+	ctx = g.begin(ctx)
+	defer func() { g.logShop(ctx, "refund", refundDone(created), p.ID, p.OrderNo, err) }()
 	limits := g.refundLimits(p)
 	out, err := g.decide(ctx, p, pay.WantRefund{Limits: limits, Refund: pay.Refund{
 		ID: g.NewID("rfd"), RefundNo: in.RefundNo, OutRefundNo: g.NewID(""), Amount: in.Amount, Reason: in.Reason, Quiet: in.Quiet,
@@ -44,6 +46,13 @@ func (g *Gateway) Refund(ctx context.Context, shop, paymentID string, in RefundI
 		return view.Refund{}, false, &Error{Code: CodeRefundConflict, Param: "refund_no", Public: "this refund_no is a refund of another amount; use a new one"}
 	}
 	return view.OfRefund(*r), out.verdict == pay.Applied, nil
+}
+
+func refundDone(created bool) string {
+	if created {
+		return "created"
+	}
+	return "known"
 }
 
 // refusedRefund says why pay took no refund of p.
@@ -169,7 +178,7 @@ func (g *Gateway) sendRefund(ctx context.Context, p pay.Payment, c store.Claim) 
 	if err != nil || out.verdict != pay.Applied {
 		return out.payment, true, err
 	}
-	p = out.payment
+	p, ctx = out.payment, g.begin(ctx)
 	o, err := callRefund(ctx, g, p, c, "refund", by.Refund)
 	if err == nil {
 		out, err := g.observe(ctx, p, o, nil)
@@ -207,12 +216,13 @@ func (g *Gateway) askRefund(ctx context.Context, p pay.Payment, c store.Claim) (
 	if !able {
 		return p, false, nil
 	}
+	ctx = g.begin(ctx)
 	o, err := callRefund(ctx, g, p, c, "query_refund", by.QueryRefund)
 	if err != nil {
 		g.backOff(ctx, *p.AttemptByID(r.AttemptID), err)
 		return p, false, nil
 	}
-	if o.Refund.Status == pay.RefundPending && !r.External {
+	if o.Refund.NotThere() && !r.External {
 		return g.sendRefund(ctx, p, c)
 	}
 	out, err := g.observe(ctx, p, o, nil)
@@ -236,11 +246,18 @@ func callRefund(ctx context.Context, g *Gateway, p pay.Payment, c store.Claim, o
 	a := *p.AttemptByID(r.AttemptID)
 	held := a
 	held.Due = r.Due // it is the refund's claim that must last
-	start := g.Now()
-	o, err := call(ctx, g, held, c, func(ctx context.Context) (pay.Observation, error) { return f(ctx, a, r) })
-	if err == nil && o.Refund == nil {
-		err = &channel.Error{Kind: channel.Unknown, Op: op, Code: "no_refund", Text: "the answer is about no refund"}
-	}
-	g.logCall(op, a, start, err)
+	o, err := call(ctx, g, held, c, func(ctx context.Context) (pay.Observation, error) {
+		o, err := f(ctx, a, r)
+		if err == nil && o.Refund == nil {
+			err = &channel.Error{Kind: channel.Unknown, Op: op, Code: "no_refund", Text: "the answer is about no refund"}
+		}
+		told := ""
+		if err == nil {
+			told = string(o.Refund.Status)
+		}
+		g.recordCall(ctx, op, a, told, err)
+		return o, err
+	})
+	g.logCall(ctx, op, a, err)
 	return o, err
 }

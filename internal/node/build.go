@@ -13,6 +13,7 @@ import (
 
 	"piaohao/internal/config"
 	"piaohao/internal/demo"
+	"piaohao/internal/doctor"
 	"piaohao/internal/gateway"
 	"piaohao/internal/id"
 	"piaohao/internal/secret"
@@ -33,7 +34,7 @@ const (
 
 // Outside is what a process has around it.
 type Outside struct {
-	Logs io.Writer
+	Logs io.Writer // the terminal: for people; LOG_DIR has the same for machines
 	// Platforms carries calls to the platforms, nil = the network. It is no setting: nothing that a user writes can
 	// lead a live account anywhere else.
 	Platforms http.RoundTripper
@@ -41,7 +42,10 @@ type Outside struct {
 
 // New builds a node: gateway, and in test mode the simulator and the demo shop. It takes ports and files; Run serves.
 func New(ctx context.Context, c config.Config, o Outside) (*Node, error) {
-	n := newNode(c, o.Logs)
+	n, err := newNode(c, o.Logs, gatewayLog)
+	if err != nil {
+		return nil, err
+	}
 	if o.Platforms != nil {
 		n.platforms = clientOver(o.Platforms, 0)
 	}
@@ -55,9 +59,11 @@ func New(ctx context.Context, c config.Config, o Outside) (*Node, error) {
 
 // NewSim builds the simulator alone.
 func NewSim(c config.Config, logs io.Writer) (*Node, error) {
-	n := newNode(c, logs)
-	err := dataDir(c.DataDir)
-	if err == nil {
+	n, err := newNode(c, logs, simulatorLog)
+	if err != nil {
+		return nil, err
+	}
+	if err = dataDir(c.DataDir); err == nil {
 		_, err = n.buildSim()
 	}
 	if err != nil {
@@ -67,11 +73,16 @@ func NewSim(c config.Config, logs io.Writer) (*Node, error) {
 	return n, nil
 }
 
-func newNode(c config.Config, logs io.Writer) *Node {
-	return &Node{
-		config: c, log: newLogger(logs, c.LogLevel), now: time.Now, drain: make(chan struct{}),
-		platforms: outbound(0), // every call carries its own deadline
+// newNode opens the log first, so that all that follows is told, and closes it last.
+func newNode(c config.Config, terminal io.Writer, logFile string) (*Node, error) {
+	l, err := openLogs(c, terminal, logFile)
+	if err != nil {
+		return nil, err
 	}
+	return &Node{
+		config: c, log: l.Logger, logs: l, now: time.Now, drain: make(chan struct{}), closers: []func() error{l.Close},
+		platforms: outbound(0), // every call carries its own deadline
+	}, nil
 }
 
 func (n *Node) build(ctx context.Context) error {
@@ -102,6 +113,7 @@ func (n *Node) build(ctx context.Context) error {
 		DB: n.db, Accounts: accounts, PublicURL: n.config.PublicURL, Livemode: n.config.Live,
 		ReturnOrigins: n.config.ReturnOrigins, Now: n.now, NewID: n.ids.ID, NewToken: id.Token, Log: n.log,
 	})
+	n.closers = append(n.closers, n.keepExchanges)
 	n.sender = &webhook.Sender{DB: n.db, HTTP: webhook.NewTransport(n.loopback()), Now: n.now, Rand: rand.Int64N, Log: n.log}
 	if err := n.seed(ctx, accounts); err != nil {
 		return err
@@ -113,6 +125,7 @@ func (n *Node) build(ctx context.Context) error {
 	if err := n.listen("gateway", "LISTEN_ADDR", n.config.ListenAddr, handler); err != nil {
 		return err
 	}
+	n.listenOps()
 	if n.config.Live {
 		return nil
 	}
@@ -202,12 +215,13 @@ func (n *Node) handler() (http.Handler, error) {
 		return nil, err
 	}
 	pages := cashier.New(cashier.Config{
-		Gateway: n.gateway, Platforms: platforms, Log: n.log, Now: n.now, Draining: n.drain,
+		Gateway: n.gateway, Platforms: platforms, Livemode: n.config.Live, Log: n.log, Now: n.now, Draining: n.drain,
 		ClientIP: func(r *http.Request) string { return httpx.ClientIP(r, n.config.TrustedProxies) },
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", rest)
 	notify.Mount(mux, n.gateway)
+	mux.Handle("GET "+doctor.HealthPath, doctor.Health(n.config.Live))
 	mux.Handle("/payment", pages)
 	mux.Handle("/payment/", pages)
 	mux.HandleFunc("/", httpx.NotFound)

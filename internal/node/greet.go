@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"piaohao/internal/config"
 )
@@ -59,6 +60,9 @@ func (n *Node) greetSettings(p printer) {
 		if a.WalletURL == "" { // the simulator has its own line
 			p.say("  收款账户 Account      %s · %s\n", a.ID, what)
 		}
+	}
+	if c := n.config; c.LogDir != config.Off {
+		p.say("  日志 Log              %s\n", filepath.Join(c.LogDir, gatewayLog))
 	}
 	p.say("  配置文件 Settings     %s\n", cmp.Or(n.config.EnvFile, "仅环境变量 the environment alone"))
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -19,6 +18,7 @@ import (
 	"piaohao/internal/config"
 	"piaohao/internal/gateway"
 	"piaohao/internal/id"
+	"piaohao/internal/logs"
 	"piaohao/internal/store"
 	"piaohao/internal/web/httpx"
 	"piaohao/internal/webhook"
@@ -45,6 +45,7 @@ type server struct {
 type Node struct {
 	config config.Config
 	log    *slog.Logger
+	logs   *logs.Logs // what log writes to
 	now    func() time.Time
 	ids    *id.Maker
 	keys   testKeys // of test mode
@@ -178,6 +179,7 @@ func (n *Node) startLoops(live, work context.Context, l *loops) error {
 	for range deliveryLoops {
 		l.run(live, "deliveries", under(n.sender.Step))
 	}
+	l.always(live, "exchanges", exchangesEvery, under(n.gateway.StepExchanges))
 	for _, a := range n.gateway.Accounts {
 		if r, ok := a.Channel.(channel.Refresher); ok {
 			l.wg.Go(func() { n.refresh(live, work, a.ID, r) })
@@ -214,8 +216,4 @@ func (n *Node) refresh(live, work context.Context, account string, r channel.Ref
 		}
 		sleep(live, max(refreshGap, next.Sub(n.now())), nil)
 	}
-}
-
-func newLogger(w io.Writer, level slog.Level) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }

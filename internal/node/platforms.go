@@ -113,6 +113,7 @@ func (n *Node) simAccounts(ctx context.Context) ([]gateway.Account, error) {
 			AppID: a.AppID, SellerID: a.SellerID, PrivateKey: secret.New(a.AppPrivateKey), PublicKey: a.AlipayPublicKey,
 		}},
 	} {
+		n.logs.Hide(secretsOf(x.settings)...)
 		appID, merchantID := x.settings.Identity()
 		account, err := n.open(config.Account{
 			Account: channel.Account{ID: x.driver.Info.Method + simSuffix, AppID: appID, MerchantID: merchantID},

@@ -24,6 +24,7 @@ const (
 	FromQuery  Source = "query"
 	FromOpen   Source = "open"
 	FromClose  Source = "close"
+	FromRefund Source = "refund" // sending one, or asking about it
 )
 
 // Observation is what a platform told us, by whatever way, once its signature held over the raw bytes.
@@ -63,3 +64,6 @@ type RefundFact struct {
 	Status      RefundStatus // RefundPending: a signed "does not exist"
 	At          time.Time    // when the money went back, zero when not told
 }
+
+// NotThere reports a signed "does not exist".
+func (f RefundFact) NotThere() bool { return f.Status == RefundPending }

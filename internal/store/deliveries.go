@@ -11,7 +11,7 @@ import (
 
 // Delivery is one event on its way to one endpoint. Tries is the fence of the claim.
 type Delivery struct {
-	ID, EventID, EndpointID, URL string
+	ID, EventID, EndpointID, PaymentID, URL string
 
 	Secret          secret.Text
 	Type            pay.EventType
@@ -74,8 +74,8 @@ func (db *DB) ClaimDelivery(ctx context.Context, now time.Time, lease time.Durat
 	}
 	if err == nil {
 		d.ID = d.EventID + "/" + d.EndpointID
-		err = db.found(ctx, `SELECT type, body, at FROM events WHERE id = $1`, []any{d.EventID},
-			(*text)(&d.Type), &d.Body, (*stamp)(&d.CreatedAt))
+		err = db.found(ctx, `SELECT payment_id, type, body, at FROM events WHERE id = $1`, []any{d.EventID},
+			&d.PaymentID, (*text)(&d.Type), &d.Body, (*stamp)(&d.CreatedAt))
 	}
 	if err != nil {
 		return Delivery{}, false, fmt.Errorf("store: claiming a delivery: %w", err)

@@ -39,25 +39,25 @@ func (db *DB) UpsertShop(ctx context.Context, s Shop) error {
 	})
 }
 
-// UpsertKey stores the SHA-256 of an API key. A key that exists keeps its shop and mode.
-func (db *DB) UpsertKey(ctx context.Context, shop string, hash [32]byte, livemode bool) error {
-	return db.upsert(ctx, "an API key", stmt{
-		text: `INSERT INTO api_keys (hash, shop, livemode) VALUES ($1, $2, $3) ON CONFLICT (hash) DO NOTHING`,
-		args: []any{hash[:], shop, bit(livemode)},
-	})
-}
-
-// ShopByKey finds the shop of an API key by the key's SHA-256. ErrNotFound: no such key.
-func (db *DB) ShopByKey(ctx context.Context, hash [32]byte) (shop Shop, livemode bool, err error) {
-	err = db.found(ctx, `SELECT s.id, s.name, k.livemode FROM api_keys k JOIN shops s ON s.id = k.shop WHERE k.hash = $1`,
-		[]any{hash[:]}, &shop.ID, &shop.Name, (*flag)(&livemode))
-	return shop, livemode, err
-}
-
 // Shop loads a shop by its id.
 func (db *DB) Shop(ctx context.Context, id string) (s Shop, err error) {
 	err = db.found(ctx, `SELECT id, name FROM shops WHERE id = $1`, []any{id}, &s.ID, &s.Name)
 	return s, err
+}
+
+// Shops returns all shops in order of their ids, at most maxRead.
+func (db *DB) Shops(ctx context.Context) ([]Shop, error) {
+	var all []Shop
+	err := db.read(ctx, stmt{text: `SELECT id, name FROM shops ORDER BY id LIMIT $1`, args: []any{int64(maxRead)}, row: func(scan scan) error {
+		var s Shop
+		err := scan(&s.ID, &s.Name)
+		all = append(all, s)
+		return err
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("store: reading shops: %w", err)
+	}
+	return all, nil
 }
 
 // UpsertEndpoint stores the shop's one endpoint. A changed URL or secret applies to pending deliveries too; the
@@ -68,6 +68,13 @@ func (db *DB) UpsertEndpoint(ctx context.Context, e Endpoint) error {
 			ON CONFLICT (shop) DO UPDATE SET url = excluded.url, secret = excluded.secret`,
 		args: []any{e.ID, e.Shop, e.URL, e.Secret.Reveal()},
 	})
+}
+
+// HasEndpoint says whether the shop hears of its events.
+func (db *DB) HasEndpoint(ctx context.Context, shop string) (bool, error) {
+	var n number
+	err := db.found(ctx, `SELECT COUNT(*) FROM endpoints WHERE shop = $1`, []any{shop}, &n)
+	return n > 0, err
 }
 
 // RemoveEndpoint forgets the shop's endpoint and gives up what was still to be delivered to it.

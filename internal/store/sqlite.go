@@ -132,7 +132,7 @@ func lockFile(name string) (*os.File, error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("store: another process uses this database (lock file %s): stop it first", name), f.Close())
+		return nil, errors.Join(fmt.Errorf("%w (lock file %s): stop it first", ErrInUse, name), f.Close())
 	}
 	return f, nil
 }

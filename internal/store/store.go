@@ -25,7 +25,10 @@ var (
 	ErrOrderTaken = errors.New("store: the order has an open or paid payment")
 	// ErrTransactionUsed: the account's transaction number belongs to another attempt. Nothing was written.
 	ErrTransactionUsed = errors.New("store: the transaction number belongs to another attempt")
-	ErrRefundNoUsed    = errors.New("store: the shop has this refund number on another payment")
+	// ErrRefundNoUsed: the shop has this refund number on another payment. Nothing was written.
+	ErrRefundNoUsed = errors.New("store: the shop has this refund number on another payment")
+	// ErrInUse: SQLite takes one process at a time, and another one has this database open.
+	ErrInUse = errors.New("store: another process uses this database")
 	// ErrClosed: the database was closed before the write was queued.
 	ErrClosed = errors.New("store: closed")
 )

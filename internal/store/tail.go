@@ -60,8 +60,12 @@ func (db *DB) NumberEvents(ctx context.Context) (int, error) {
 
 // EventsAfter returns up to limit events behind pos, in the global order.
 func (db *DB) EventsAfter(ctx context.Context, pos int64, limit int) ([]pay.Event, error) {
+	return db.events(ctx, selectEvents, pos, int64(limit))
+}
+
+func (db *DB) events(ctx context.Context, query string, args ...any) ([]pay.Event, error) {
 	var events []pay.Event
-	err := db.read(ctx, stmt{text: selectEvents, args: []any{pos, int64(limit)}, row: func(scan scan) error {
+	err := db.read(ctx, stmt{text: query, args: args, row: func(scan scan) error {
 		var e pay.Event
 		err := scan(&e.PaymentID, &e.Seq, &e.ID, (*text)(&e.Type), &e.AttemptID, &e.RefundID, (*stamp)(&e.At),
 			(*flag)(&e.Livemode), &e.Shop, &e.Body, &e.Pos)

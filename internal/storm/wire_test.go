@@ -33,7 +33,7 @@ const simURL = "http://sim.test"
 // keys are shared by all runs: making them costs more than a whole run.
 var keys = sync.OnceValues(func() (map[string]*rsa.PrivateKey, error) {
 	out := map[string]*rsa.PrivateKey{}
-	for _, name := range []string{wechatsim.MerchantKey, wechatsim.PlatformKey, "alipay_app", "alipay_platform"} {
+	for _, name := range []string{wechatsim.MerchantKey, wechatsim.PlatformKey, wechatsim.CAKey, "alipay_app", "alipay_platform"} {
 		key, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
 			return nil, err

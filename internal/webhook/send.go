@@ -61,8 +61,10 @@ func (s *Sender) Step(ctx context.Context) (next time.Time, err error) {
 
 // deliver tries d once and writes down what came of it.
 func (s *Sender) deliver(ctx context.Context, d store.Delivery) error {
+	began := s.Now()
 	r := s.post(ctx, d)
 	if r.status >= 200 && r.status <= 299 {
+		s.log(ctx, slog.LevelInfo, "webhook delivered", "delivered", d, r, began)
 		return s.finish(ctx, d, true, time.Time{}, r)
 	}
 	var next time.Time // given up
@@ -70,9 +72,20 @@ func (s *Sender) deliver(ctx context.Context, d store.Delivery) error {
 	if again = again && r.status != http.StatusGone; again {
 		next = s.Now().Add(wait)
 	}
-	s.Log.LogAttrs(ctx, slog.LevelWarn, "webhook not delivered", slog.String("delivery", d.ID), slog.String("event", d.EventID),
-		slog.String("endpoint", d.EndpointID), slog.Int("status", r.status), slog.Int64("failures", d.Failures+1), slog.Bool("given_up", !again))
+	outcome := "failed"
+	if !again {
+		outcome = "given_up"
+	}
+	s.log(ctx, slog.LevelWarn, "webhook not delivered", outcome, d, r, began)
 	return s.finish(ctx, d, false, next, r)
+}
+
+// log writes the line of one try, with the names that every operation on a payment has (docs/production.md). What the
+// endpoint answered stays out: it is the shop's text.
+func (s *Sender) log(ctx context.Context, level slog.Level, text, outcome string, d store.Delivery, r result, began time.Time) {
+	s.Log.LogAttrs(ctx, level, text, slog.String("op", "deliver"), slog.String("outcome", outcome),
+		slog.String("payment", d.PaymentID), slog.String("event", d.EventID), slog.String("endpoint", d.EndpointID),
+		slog.Int("status", r.status), slog.Int64("try", d.Tries), slog.Int64("duration_ms", s.Now().Sub(began).Milliseconds()))
 }
 
 // finish gives d back. That the lease had run out and another node holds it is no failure of ours: the shop sees the

@@ -3,6 +3,7 @@ package webhook_test
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -425,4 +426,58 @@ type taken struct{ *memory }
 
 func (taken) ClaimDelivery(context.Context, time.Time, time.Duration) (store.Delivery, bool, error) {
 	return store.Delivery{}, false, nil
+}
+
+func TestEveryTryIsOneLine(t *testing.T) {
+	t.Parallel()
+	answer := http.StatusInternalServerError
+	var b *bench
+	b = newBench(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
+		b.now = b.now.Add(40 * time.Millisecond)
+		w.WriteHeader(answer)
+		_, _ = io.WriteString(w, "canary of the shop")
+	})
+	var out strings.Builder
+	b.Log = slog.New(slog.NewJSONHandler(&out, nil))
+	b.add("1", "{}").PaymentID = "pay_1"
+	for _, status := range []int{http.StatusInternalServerError, http.StatusOK} {
+		answer = status
+		if _, err := b.Step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		next, err := b.Step(t.Context()) // says when the next try is due
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.now = later(b.now, next)
+	}
+	b.add("2", "{}").PaymentID = "pay_2"
+	answer = http.StatusGone
+	if _, err := b.Step(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(out.String()) {
+		var m map[string]any
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprint(m["level"], m["op"], m["outcome"], m["payment"], m["event"], m["endpoint"], m["status"], m["try"], m["duration_ms"]))
+	}
+	want := []string{
+		"WARN deliver failed pay_1 evt_1 whep_1 500 1 40", "INFO deliver delivered pay_1 evt_1 whep_1 200 2 40",
+		"WARN deliver given_up pay_2 evt_2 whep_1 410 1 40",
+	}
+	for i := range want {
+		want[i] = strings.ReplaceAll(want[i], " ", "")
+	}
+	for i := range got {
+		got[i] = strings.ReplaceAll(got[i], " ", "")
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q\nwant %q", got, want)
+	}
+	if strings.Contains(out.String(), "canary") {
+		t.Errorf("the shop's text is in the log: %s", out.String())
+	}
 }

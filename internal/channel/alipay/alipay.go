@@ -1,6 +1,6 @@
 // Package alipay is the client side of Alipay's open platform, gateway protocol (V2): page pay and wap pay, query,
-// close, asynchronous notices and the payer's signed return. RSA2 (SHA256withRSA) in public-key mode only; the
-// algorithm is never read from a message. "opendocs" are the platform's documents, opendocs.alipay.com.
+// close, asynchronous notices and the payer's signed return. RSA2 (SHA256withRSA), in public-key mode and in certificate
+// mode; neither algorithm nor key is chosen by a message. "opendocs" are the platform's documents, opendocs.alipay.com.
 package alipay
 
 import (
@@ -17,24 +17,20 @@ import (
 
 const name = "alipay" // of the driver and of the method
 
-// Config is what one app of the open platform needs. Key texts are PEM or bare base64, PKCS#1, PKCS#8 or SPKI.
+// Config is what one app of the open platform needs. PublicKey means public-key mode, the three certificates together
+// certificate mode; an app has one of the two. Key texts are PEM or bare base64 (package keys).
 type Config struct {
 	AppID      string      `env:"ALIPAY_APP_ID" en:"APPID of the app on the open platform" zh:"支付宝开放平台的应用 APPID"`
 	SellerID   string      `env:"ALIPAY_SELLER_ID" weak:"true" en:"Merchant's PID, begins with 2088; unset, the first paid notice fixes it" zh:"商户 PID，以 2088 开头；不填则由第一笔已支付通知固定"`
 	PrivateKey secret.Text `env:"ALIPAY_PRIVATE_KEY" key:"private" en:"The app's private key" zh:"应用私钥"`
 	PublicKey  string      `env:"ALIPAY_PUBLIC_KEY" key:"public" en:"Alipay's public key, not the app's own" zh:"支付宝公钥（不是应用公钥）"`
+	AppCert    string      `env:"ALIPAY_APP_CERT" key:"certificate" en:"Certificate mode: the app's certificate, appCertPublicKey_APPID.crt" zh:"证书模式：应用公钥证书 appCertPublicKey_APPID.crt"`
+	Cert       string      `env:"ALIPAY_CERT" key:"certificate" en:"Certificate mode: Alipay's certificate, alipayCertPublicKey_RSA2.crt" zh:"证书模式：支付宝公钥证书 alipayCertPublicKey_RSA2.crt"`
+	RootCert   string      `env:"ALIPAY_ROOT_CERT" key:"certificate" en:"Certificate mode: Alipay's root certificates, alipayRootCert.crt" zh:"证书模式：支付宝根证书 alipayRootCert.crt"`
 }
 
 // Identity is the app id and, when it is set, the seller.
 func (c *Config) Identity() (appID, merchantID string) { return c.AppID, c.SellerID }
-
-// Inspect finds the first fault.
-func (c *Config) Inspect(time.Time) []channel.Finding {
-	if _, err := c.parse(); err != nil {
-		return []channel.Finding{{Level: channel.LevelError, Code: "invalid", Text: err.Error()}}
-	}
-	return nil
-}
 
 // The platform's own gateways (opendocs, gateway and sandbox).
 const (
@@ -75,6 +71,7 @@ type client struct {
 	gateway string
 	private *rsa.PrivateKey
 	public  *rsa.PublicKey // Alipay's
+	certs   *certificates  // nil in key mode
 }
 
 func open(settings channel.Settings, env channel.Env) (channel.Channel, error) {
@@ -86,35 +83,18 @@ func open(settings channel.Settings, env channel.Env) (channel.Channel, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := cfg.parse()
-	if err != nil {
+	now := env.Now()
+	h, findings := cfg.inspect(now)
+	if env.Account.Livemode {
+		findings = append(findings, cfg.forLive(h, now)...)
+	}
+	if err := channel.Faulty(findings); err != nil {
 		return nil, err
 	}
 	if env.Account.AppID != cfg.AppID || env.Account.MerchantID != cfg.SellerID {
 		return nil, errors.New("alipay: the account's app id or merchant number differs from ALIPAY_APP_ID or ALIPAY_SELLER_ID")
 	}
-	c.env, c.gateway = env, gateway
-	return c, nil
-}
-
-// parse turns the settings into a client without surroundings.
-func (c *Config) parse() (*client, error) {
-	if err := c.check(); err != nil {
-		return nil, err
-	}
-	private, err := parsePrivate(c.PrivateKey.Reveal())
-	if err != nil {
-		return nil, err
-	}
-	public, err := parsePublic(c.PublicKey)
-	if err != nil {
-		return nil, err
-	}
-	if public.Equal(&private.PublicKey) {
-		return nil, errors.New("ALIPAY_PUBLIC_KEY is the app's own public key (应用公钥), the pair of ALIPAY_PRIVATE_KEY: " +
-			"put Alipay's public key there, shown in the console as 支付宝公钥 once the 应用公钥 is uploaded")
-	}
-	return &client{appID: c.AppID, private: private, public: public}, nil
+	return &client{env: env, appID: cfg.AppID, gateway: gateway, private: h.private, public: h.public, certs: h.certs}, nil
 }
 
 // gatewayFor keeps live accounts on the platform's own host.
@@ -128,22 +108,6 @@ func gatewayFor(env channel.Env) (string, error) {
 		return strings.TrimSuffix(env.Sim, "/") + "/gateway.do", nil
 	}
 	return sandboxGateway, nil
-}
-
-func (c *Config) check() error {
-	switch {
-	case c.AppID == "":
-		return errors.New("ALIPAY_APP_ID is missing")
-	case len(c.AppID) > 32 || !only(c.AppID, isDigit):
-		return errors.New("ALIPAY_APP_ID must be the app's APPID: digits, at most 32")
-	case len(c.SellerID) > 32 || !only(c.SellerID, isDigit):
-		return errors.New("ALIPAY_SELLER_ID must be the merchant's PID: digits, at most 32")
-	case c.PrivateKey.Empty():
-		return errors.New("ALIPAY_PRIVATE_KEY is missing: put the app's private key (应用私钥) there")
-	case c.PublicKey == "":
-		return errors.New("ALIPAY_PUBLIC_KEY is missing: put Alipay's public key (支付宝公钥) there")
-	}
-	return nil
 }
 
 // Ack is exactly "success" or "fail" (opendocs, asynchronous notices: anything but "success" is sent again, 8 times in 25 hours).

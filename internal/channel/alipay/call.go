@@ -34,6 +34,9 @@ type reply struct {
 // call asks method about one of our numbers. The public parameters travel in the query and biz_content in the body,
 // both as utf-8 (opendocs, public parameters). The reply's signature held; every error is of kind Unknown.
 func (c *client) call(ctx context.Context, op, method, outTradeNo string) (reply, error) {
+	if err := c.mayAsk(op); err != nil {
+		return reply{}, err
+	}
 	fields, err := c.signed(op, c.fields(method, c.env.Now()), number{outTradeNo})
 	if err != nil {
 		return reply{}, err
@@ -57,7 +60,7 @@ func (c *client) call(ctx context.Context, op, method, outTradeNo string) (reply
 }
 
 // read takes an answer apart. The signature covers the raw text of the method's node (opendocs, verifying answers); what is decoded is
-// exactly the text that was verified.
+// exactly the text that was verified. alipay_cert_sn is not signed: it can only tell why verifying would be in vain.
 func (c *client) read(op, method string, body []byte) (reply, error) {
 	nodes := map[string]json.RawMessage{}
 	if err := strict.Decode(body, &nodes); err != nil {
@@ -70,7 +73,10 @@ func (c *client) read(op, method string, body []byte) (reply, error) {
 	if node == nil {
 		return reply{}, fail(op, channel.Unknown, "no_answer", "the answer is not about this call")
 	}
-	var signature string
+	var sn, signature string
+	if nodes["alipay_cert_sn"] != nil && strict.Decode(nodes["alipay_cert_sn"], &sn) != nil || c.otherCert(sn) {
+		return reply{}, fail(op, channel.Unknown, "cert_sn", otherCertText+says(node))
+	}
 	if nodes["sign"] == nil || strict.Decode(nodes["sign"], &signature) != nil {
 		return reply{}, fail(op, channel.Unknown, "unsigned", "the answer is not signed"+says(node))
 	}
@@ -80,6 +86,9 @@ func (c *client) read(op, method string, body []byte) (reply, error) {
 		if !verify(c.public, node, signature) {
 			return reply{}, fail(op, channel.Unknown, "signature", "the answer's signature does not hold"+says(node))
 		}
+	}
+	if err := c.mayTrust(op, channel.Unknown); err != nil {
+		return reply{}, err
 	}
 	var r reply
 	if err := strict.Decode(node, &r); err != nil {

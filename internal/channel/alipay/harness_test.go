@@ -220,12 +220,22 @@ func (n network) RoundTrip(req *http.Request) (*http.Response, error) {
 	return n(req)
 }
 
+func clock(now time.Time) func() time.Time { return func() time.Time { return now } }
+
+func testEnv(n network, now time.Time) channel.Env {
+	return channel.Env{
+		Sim: testSim, Account: harness{}.Account(), HTTP: &http.Client{Transport: n}, Random: rand.Reader, Now: clock(now),
+	}
+}
+
 func testChannel(t testing.TB, n network) channel.Channel {
 	t.Helper()
-	c, err := Driver.New(testConfig(), channel.Env{
-		Sim: testSim, Account: harness{}.Account(), HTTP: &http.Client{Transport: n}, Random: rand.Reader,
-		Now: func() time.Time { return channeltest.Now },
-	})
+	return channelOf(t, testConfig(), testEnv(n, channeltest.Now))
+}
+
+func channelOf(t testing.TB, config *Config, env channel.Env) channel.Channel {
+	t.Helper()
+	c, err := Driver.New(config, env)
 	if err != nil {
 		t.Fatal(err)
 	}

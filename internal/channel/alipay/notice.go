@@ -14,7 +14,7 @@ const maxName = 64 // of a field of a notice
 // Read verifies an asynchronous notice (opendocs, asynchronous notices) over its raw body. The Content-Type is not looked at: the
 // platform's own is malformed. No age is refused: the platform repeats a notice for 25 hours, and a replay is harmless
 // because the domain takes each fact once. A valid signature under another app id or seller is reported as it
-// stands, for the domain to quarantine; another app's message that our key does not verify is Foreign.
+// stands, for the domain to quarantine, and so is the seller when none is configured, for the gateway to pin; another app's message that our key does not verify is Foreign.
 func (c *client) Read(in channel.Inbound) (pay.Observation, error) {
 	const op = "read"
 	if first := bytes.TrimLeft(in.Body, " \t\r\n"); len(first) > 0 && (first[0] == '{' || first[0] == '<') {
@@ -45,10 +45,11 @@ func (c *client) Read(in channel.Inbound) (pay.Observation, error) {
 	if problem != "" {
 		return pay.Observation{}, fail(op, channel.Forged, problem, "the notice holds a value outside of its grammar")
 	}
-	o.AppID = form.Get("app_id")
-	if c.env.Account.MerchantID != "" { // else no seller was configured, and the app id binds alone
-		o.MerchantID = form.Get("seller_id")
+	seller := form.Get("seller_id")
+	if seller != "" && !isNumber(seller) {
+		return pay.Observation{}, fail(op, channel.Forged, "seller_id", "the notice holds a value outside of its grammar")
 	}
+	o.AppID, o.MerchantID = form.Get("app_id"), seller
 	return o, nil
 }
 
@@ -100,14 +101,29 @@ func (c *client) verified(op string, raw []byte) (strict.Form, error) {
 	case !strings.EqualFold(form.Get("charset"), "utf-8"):
 		return nil, fail(op, channel.Forged, "charset", "the message is not in utf-8")
 	}
+	sn := form.Get("alipay_cert_sn")
 	sortFields(form)
-	if !verify(c.public, canonical(form, inMessage), form.Get("sign")) {
-		if appID != c.appID {
-			return nil, fail(op, channel.Foreign, "app_id", "the message is for another app")
-		}
+	switch {
+	case !c.otherCert(sn) && c.signedByAlipay(form, sn):
+	case appID != c.appID:
+		return nil, fail(op, channel.Foreign, "app_id", "the message is for another app")
+	case c.otherCert(sn):
+		return nil, fail(op, channel.Forged, "cert_sn", otherCertText)
+	default:
 		return nil, fail(op, channel.Forged, "signature", "the signature does not hold")
 	}
+	if err := c.mayTrust(op, channel.Forged); err != nil {
+		return nil, err
+	}
 	return form, nil
+}
+
+// signedByAlipay verifies a sorted form. Whether alipay_cert_sn is signed is not documented, and the platform's own
+// clients differ: in certificate mode it may be, or not. It is used for nothing beyond naming the certificate.
+func (c *client) signedByAlipay(form strict.Form, sn string) bool {
+	signature := form.Get("sign")
+	return verify(c.public, canonical(form, inMessage), signature) ||
+		c.certs != nil && sn != "" && verify(c.public, canonical(form, inMessageWithoutCert), signature)
 }
 
 // splits reports whether value holds "&name=" for any name that a field may have. The signed text joins fields

@@ -94,6 +94,7 @@ func TestReadRefuses(t *testing.T) {
 		{"no order number", ours("out_trade_no", "-"), channel.Forged, "out_trade_no"},
 		{"A103 line end in the order number", ours("out_trade_no", "1\n2"), channel.Forged, "out_trade_no"},
 		{"A103 markup in the trade number", ours("trade_no", "<b>"), channel.Forged, "trade_no"},
+		{"A103 line end in the seller", ours("seller_id", "2088\n"), channel.Forged, "seller_id"},
 		{"A09 amount empty", ours("total_amount", ""), channel.Forged, "total_amount"},
 		{"A29 amount 1e2", ours("total_amount", "1e2"), channel.Forged, "total_amount"},
 		{"A29 refund -1", ours("refund_fee", "-1.00"), channel.Forged, "refund_fee"},
@@ -180,19 +181,28 @@ func TestReadObserves(t *testing.T) {
 	}
 }
 
-// Without a configured seller nothing is there to compare, and the app id binds alone.
+// Without a configured seller a notice's own is reported, for the gateway to pin; what we asked for names none.
 func TestReadWithoutSeller(t *testing.T) {
 	t.Parallel()
 	config := testConfig()
 	config.SellerID = ""
-	c, err := Driver.New(config, channel.Env{Account: channel.Account{ID: "alipay-test", AppID: testApp}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	a := testAttempt(0)
-	o, err := c.Read(notice(alipayKey(), noticeFields(a)))
-	if err != nil || o.MerchantID != "" || o.AppID != testApp {
-		t.Errorf("observation %+v, %v", o, err)
+	env := testEnv(saying(answer("alipay.trade.query", paidNode(a), alipayKey())), channeltest.Now)
+	env.Account.MerchantID = ""
+	c := channelOf(t, config, env)
+	for _, tt := range []struct{ name, seller, want string }{
+		{"A23 the first seller is told", testSeller, testSeller},
+		{"A23 another seller is told as it is", "2088999999999999", "2088999999999999"},
+		{"A23 no seller", "-", ""},
+		{"A09 seller empty is absent", "", ""},
+	} {
+		o, err := c.Read(notice(alipayKey(), with(noticeFields(a), "seller_id", tt.seller)))
+		if err != nil || o.MerchantID != tt.want || o.AppID != testApp || o.State != pay.Paid {
+			t.Errorf("%s: %+v, %v", tt.name, o, err)
+		}
+	}
+	if o, err := c.Query(t.Context(), a); err != nil || o.MerchantID != "" || o.State != pay.Paid {
+		t.Errorf("query: %+v, %v", o, err)
 	}
 }
 

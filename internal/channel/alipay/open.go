@@ -54,6 +54,9 @@ func (c *client) Open(_ context.Context, a pay.Attempt) (pay.Shape, error) {
 	case !a.Amount.Valid() || a.Currency != pay.CNY:
 		return pay.Shape{}, fail("open", channel.Declined, "amount", "alipay takes 0.01 to 100000000 yuan, in CNY")
 	}
+	if err := c.mayAsk("open"); err != nil {
+		return pay.Shape{}, err
+	}
 	o := order{
 		OutTradeNo:  a.OutTradeNo,
 		TotalAmount: yuan(a.Amount),
@@ -84,7 +87,11 @@ func (c *client) Open(_ context.Context, a pay.Attempt) (pay.Shape, error) {
 // fields are the public parameters of every request (opendocs, public parameters), none of them empty: the platform drops empty
 // ones before it verifies.
 func (c *client) fields(method string, at time.Time) strict.Form {
-	fields := make(strict.Form, 0, 12) // these, three of Open, and the signature
+	fields := make(strict.Form, 0, 14) // these, three of Open, and the signature
+	if c.certs != nil {
+		fields = append(fields,
+			strict.Pair{Name: "app_cert_sn", Value: c.certs.appSN}, strict.Pair{Name: "alipay_root_cert_sn", Value: c.certs.rootSN})
+	}
 	return append(fields,
 		strict.Pair{Name: "app_id", Value: c.appID},
 		strict.Pair{Name: "method", Value: method},

@@ -44,6 +44,8 @@ func canonical(sorted strict.Form, skip func(name string) bool) []byte {
 func inRequest(name string) bool { return name == "sign" }
 func inMessage(name string) bool { return name == "sign" || name == "sign_type" }
 
+func inMessageWithoutCert(name string) bool { return inMessage(name) || name == "alipay_cert_sn" }
+
 // sign returns the base64 RSA2 signature of text.
 func sign(key *rsa.PrivateKey, text []byte) (string, error) {
 	digest := sha256.Sum256(text)

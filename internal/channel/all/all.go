@@ -4,11 +4,13 @@ package all
 import (
 	"piaohao/internal/channel"
 	"piaohao/internal/channel/alipay"
+	"piaohao/internal/channel/wechatv2"
 	"piaohao/internal/channel/wechatv3"
 )
 
-// Drivers in the order in which methods are offered.
+// Drivers in the order in which methods are offered; of one method, the first configured one takes new attempts.
 var Drivers = []channel.Driver{
 	wechatv3.Driver,
+	wechatv2.Driver,
 	alipay.Driver,
 }

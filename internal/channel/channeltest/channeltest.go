@@ -37,7 +37,8 @@ const (
 	SayDeclined Say = "declined" // a final no to opening
 )
 
-// Harness is a driver under test with a platform whose keys the test holds.
+// Harness is a driver under test with a platform whose keys the test holds. That of a driver that is channel.Varied is
+// one too, and answers in that way.
 type Harness interface {
 	Info() channel.Info
 	// New builds a channel of the harness's account. It fails the test rather than return an error.
@@ -75,11 +76,15 @@ func Run(t *testing.T, h Harness) {
 // Attempt is a fresh attempt of a product at h's account.
 func Attempt(h Harness, product channel.Product) pay.Attempt {
 	account := h.Account()
+	variant := ""
+	if v, ok := h.(channel.Varied); ok {
+		variant = v.Variant()
+	}
 	return pay.Attempt{
 		ID: "att_1", PaymentID: "pay_1", OutTradeNo: "01jnz8v0t0q6m7x2c4d5e6f7g8", Method: h.Info().Method,
 		Product: product.Name, Status: pay.AttemptOpening, Amount: 10_001, Currency: pay.CNY,
 		Account: account.ID, Channel: h.Info().Channel, AppID: account.AppID, MerchantID: account.MerchantID,
-		Subject: "语雀空间 500人规模", NotifyURL: "https://shop.example" + h.Info().NotifyPath,
+		Variant: variant, Subject: "语雀空间 500人规模", NotifyURL: "https://shop.example" + h.Info().NotifyPath,
 		ReturnURL: "https://shop.example/payment/success/tok", ClientIP: "203.0.113.9",
 		CreatedAt: Now.Add(-time.Minute), ExpiresAt: Now.Add(29 * time.Minute), Lazy: product.Lazy,
 	}
@@ -190,7 +195,7 @@ func expect(t *testing.T, want, got pay.Observation) {
 func seen(a pay.Attempt, source pay.Source, state pay.State) pay.Observation {
 	o := pay.Observation{
 		Source: source, Channel: a.Channel, Account: a.Account, AppID: a.AppID, MerchantID: a.MerchantID,
-		OutTradeNo: a.OutTradeNo, State: state,
+		Variant: a.Variant, OutTradeNo: a.OutTradeNo, State: state,
 	}
 	if state == pay.Paid {
 		o.Amount, o.Currency, o.TransactionID, o.PaidAt = a.Amount, a.Currency, TransactionID, PaidAt

@@ -8,12 +8,16 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
+	"math/big"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"piaohao/internal/channel"
 	"piaohao/internal/channel/channeltest"
@@ -26,26 +30,40 @@ import (
 type wechat struct {
 	merchant, platform string // private keys, bare base64 of PKCS#1
 	key                *rsa.PrivateKey
+	mode               wechatMode
+}
+
+// wechatMode is what an account knows of the platform's keys, and which of them the platform signs with.
+type wechatMode struct {
+	public, certificate bool   // known
+	signer              string // Wechatpay-Serial of what the platform sends
 }
 
 const (
 	wechatV3Key  = "0123456789abcdef0123456789ABCDEF"
 	wechatPeerID = "PUB_KEY_ID_0190000500100000000000000000000001"
 	wechatSerial = "5157F09EFDC096DE15EBE81A47057A7232F1B8E1"
+	wechatCert   = "70B07E79B8269FEC3D5D3E6AB8ED163A6A380D07" // of the platform
 )
 
-func newWechat(t *testing.T) *wechat {
-	t.Helper()
-	var texts [2]string
-	var key *rsa.PrivateKey
-	for i := range texts {
+// wechatKeys are made once: the merchant's and the platform's.
+var wechatKeys = sync.OnceValue(func() (k [2]*rsa.PrivateKey) {
+	for i := range k {
 		var err error
-		if key, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
-			t.Fatal(err)
+		if k[i], err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+			panic(err)
 		}
-		texts[i] = base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PrivateKey(key))
 	}
-	return &wechat{merchant: texts[0], platform: texts[1], key: key}
+	return k
+})
+
+func newWechat(mode wechatMode) *wechat {
+	k := wechatKeys()
+	return &wechat{merchant: bareKey(k[0]), platform: bareKey(k[1]), key: k[1], mode: mode}
+}
+
+func bareKey(key *rsa.PrivateKey) string {
+	return base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PrivateKey(key))
 }
 
 func (*wechat) Info() channel.Info { return wechatv3.Driver.Info }
@@ -60,15 +78,36 @@ func (w *wechat) New(t *testing.T, env channel.Env) channel.Channel {
 	t.Helper()
 	account := w.Account()
 	env.Sim = "http://platform.test"
-	c, err := wechatv3.Driver.New(&wechatv3.Config{
+	cfg := &wechatv3.Config{
 		AppID: account.AppID, MerchantID: account.MerchantID, SerialNo: wechatSerial,
-		PrivateKey: secret.New(w.merchant), APIv3Key: secret.New(wechatV3Key), PublicKeyID: wechatPeerID,
-		PublicKey: base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PublicKey(&w.key.PublicKey)),
-	}, env)
+		PrivateKey: secret.New(w.merchant), APIv3Key: secret.New(wechatV3Key),
+	}
+	if w.mode.public {
+		cfg.PublicKeyID, cfg.PublicKey = wechatPeerID, base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PublicKey(&w.key.PublicKey))
+	}
+	if w.mode.certificate {
+		cfg.PlatformCert = w.certificate(t)
+	}
+	c, err := wechatv3.Driver.New(cfg, env)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// certificate is the platform's, signed by itself, as bare base64.
+func (w *wechat) certificate(t *testing.T) string {
+	t.Helper()
+	number, _ := new(big.Int).SetString(wechatCert, 16)
+	template := &x509.Certificate{
+		SerialNumber: number, Subject: pkix.Name{CommonName: "Tenpay.com sign"},
+		NotBefore: channeltest.Now.Add(-time.Hour), NotAfter: channeltest.Now.Add(48 * time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &w.key.PublicKey, w.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(der)
 }
 
 func (w *wechat) sign(t *testing.T, body string) http.Header {
@@ -80,7 +119,7 @@ func (w *wechat) sign(t *testing.T, body string) http.Header {
 		t.Fatal(err)
 	}
 	return http.Header{
-		"Content-Type": {"application/json"}, "Wechatpay-Serial": {wechatPeerID}, "Wechatpay-Timestamp": {timestamp},
+		"Content-Type": {"application/json"}, "Wechatpay-Serial": {w.mode.signer}, "Wechatpay-Timestamp": {timestamp},
 		"Wechatpay-Nonce": {nonce}, "Wechatpay-Signature": {base64.StdEncoding.EncodeToString(signature)},
 	}
 }
@@ -164,5 +203,15 @@ func (w *wechat) Notice(t *testing.T, a pay.Attempt) channel.Inbound {
 
 func TestWechatV3(t *testing.T) {
 	t.Parallel()
-	channeltest.Run(t, newWechat(t))
+	for name, mode := range map[string]wechatMode{
+		"public key":                     {public: true, signer: wechatPeerID},
+		"certificate":                    {certificate: true, signer: wechatCert},
+		"both, signed by the public key": {public: true, certificate: true, signer: wechatPeerID},
+		"both, signed by a certificate":  {public: true, certificate: true, signer: wechatCert},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			channeltest.Run(t, newWechat(mode))
+		})
+	}
 }

@@ -45,19 +45,25 @@ func (c codes) of(code string) said {
 
 // ask sends one signed request and returns the body of the platform's signed answer of status ok. Any other signed
 // answer is an error whose meaning table knows, or that state when the table says so; whatever is not signed by
-// the platform is Unknown, whatever it says.
+// the platform is Unknown, whatever it says. Before any key of the platform's is known nothing is sent, because no answer
+// could be verified: the due row asks again.
 func (c *client) ask(ctx context.Context, op, method, target string, body []byte, ok int, table codes) ([]byte, pay.State, error) {
+	known := *c.known.Load()
+	if _, ok := known.preferred(c.env.Now()); !ok {
+		return nil, "", fail(op, channel.Unknown, codeNoCertificate, textNoCertificate)
+	}
 	req, err := c.request(ctx, method, target, body)
 	if err != nil {
 		return nil, "", &channel.Error{Kind: channel.Unknown, Op: op, Code: "request", Text: "the request could not be made", Cause: err}
 	}
-	answer, err := c.env.Call(op, req)
+	answer, err := c.env.Call(op, req, c.backup...)
 	if err != nil {
 		return nil, "", err
 	}
 	c.watchClock(answer.Header)
-	requestID := clean(answer.Header.Get("Request-Id"), maxText)
-	if e := c.verify(op, channel.Unknown, answer.Header, answer.Body); e != nil {
+	known = *c.known.Load() // a download may have come in between
+	requestID := clean(answer.Header.Get("Request-Id"))
+	if e := c.verify(op, channel.Unknown, known, answer.Header, answer.Body); e != nil {
 		e.RequestID = requestID
 		e.Text += fmt.Sprintf(" (HTTP %d %s)", answer.Status, read(answer.Body).Code)
 		if answer.Status == http.StatusTooManyRequests { // says nothing of the order, so backing off needs no proof
@@ -93,7 +99,9 @@ func (c *client) request(ctx context.Context, method, target string, body []byte
 	req.Header.Set("Authorization", auth)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", userAgent)
-	req.Header.Set("Wechatpay-Serial", c.peerID) // asks the platform to sign its answer with this key
+	if signer, ok := c.known.Load().preferred(c.env.Now()); ok {
+		req.Header.Set("Wechatpay-Serial", signer.id) // asks the platform to sign its answer with this key
+	}
 	if len(body) > 0 {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -113,7 +121,7 @@ func read(body []byte) refusal {
 	if strict.Decode(body, &no) != nil {
 		return refusal{Code: "unreadable"}
 	}
-	return refusal{clean(no.Code, maxText), clean(no.Message, maxText)}
+	return refusal{clean(no.Code), clean(no.Message)}
 }
 
 func unreadable(op, requestID string, cause error) *channel.Error {
@@ -148,12 +156,12 @@ func retryAfter(h http.Header) time.Duration {
 	return min(time.Duration(seconds)*time.Second, maxRetryAfter)
 }
 
-// clean makes a text of the platform fit for a log: printable, at most limit bytes.
-func clean(s string, limit int) string {
+// clean makes a text of the platform fit for a log: printable, at most maxText bytes.
+func clean(s string) string {
 	return cut(strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return -1
 		}
 		return r
-	}, s), limit)
+	}, s), maxText)
 }

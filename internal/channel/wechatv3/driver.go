@@ -1,16 +1,16 @@
-// Package wechatv3 speaks WeChat Pay's APIv3 as a direct merchant in public key mode (微信支付公钥): the product
-// native, whose code a payer scans. Facts are from the platform's documentation centre (pay.weixin.qq.com/doc);
-// published vectors and documented exchanges lie in spec/wechat.
+// Package wechatv3 speaks WeChat Pay's APIv3 as a direct merchant: the product native, whose code a payer scans. What the
+// platform says is verified with its public key (微信支付公钥), with its certificates (平台证书), which it lists and
+// rotates, or with either while a merchant number moves from these to that. Facts are from the platform's
+// documentation centre (pay.weixin.qq.com/doc); published vectors and documented exchanges lie in spec/wechat.
 package wechatv3
 
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/rsa"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,32 +22,40 @@ import (
 // name is the Channel of attempts and observations.
 const name = "wechatv3"
 
-// liveURL is the platform's primary host (APIv3 接口规则); the platform has no sandbox.
-const liveURL = "https://api.mch.weixin.qq.com"
+// The platform's hosts (APIv3 接口规则); it has no sandbox. The host is no part of a signature.
+const (
+	liveURL    = "https://api.mch.weixin.qq.com"
+	liveBackup = "api2.mch.weixin.qq.com" // where a request goes when no connection to the first could be made
+)
 
 // codeLifetime is how long a code_url can be scanned (Native下单, code_url: 2 小时).
 const codeLifetime = 2 * time.Hour
 
 // Config is the one declaration of the driver's settings.
+//
+// The merchant's own half is a private key and the serial number of its certificate: PrivateKey with SerialNo or
+// MchCert, or MchP12, which holds both. The platform's half is PublicKeyID and PublicKey, or nothing: then its
+// certificates are downloaded under APIv3Key, and PlatformCert is only what is known before the first download.
 type Config struct {
-	AppID       string      `env:"WECHAT_APP_ID" en:"AppID of the official account, mini program or app that is bound to the merchant number" zh:"与商户号绑定的公众号、小程序或 App 的 AppID"`
-	MerchantID  string      `env:"WECHAT_MCH_ID" en:"Merchant number, 8 to 10 digits" zh:"商户号，8 到 10 位数字"`
-	SerialNo    string      `env:"WECHAT_MCH_SERIAL_NO" en:"APIv3: serial number of the merchant API certificate, hexadecimal" zh:"APIv3：商户 API 证书序列号，十六进制"`
-	PrivateKey  secret.Text `env:"WECHAT_MCH_PRIVATE_KEY" key:"private" en:"APIv3: private key of the merchant API certificate (apiclient_key.pem)" zh:"APIv3：商户 API 证书的私钥（apiclient_key.pem）"`
-	APIv3Key    secret.Text `env:"WECHAT_API_V3_KEY" en:"APIv3 key, 32 characters; it decrypts notices" zh:"APIv3 密钥，32 个字符，用于解密回调"`
-	PublicKeyID string      `env:"WECHAT_PUBLIC_KEY_ID" en:"APIv3: id of the WeChat Pay public key, begins with PUB_KEY_ID_" zh:"APIv3：微信支付公钥 ID，以 PUB_KEY_ID_ 开头"`
-	PublicKey   string      `env:"WECHAT_PUBLIC_KEY" key:"public" en:"APIv3: WeChat Pay public key (pub_key.pem)" zh:"APIv3：微信支付公钥（pub_key.pem）"`
+	AppID        string      `env:"WECHAT_APP_ID" en:"AppID of the official account, mini program or app that is bound to the merchant number" zh:"与商户号绑定的公众号、小程序或 App 的 AppID"`
+	MerchantID   string      `env:"WECHAT_MCH_ID" en:"Merchant number, 8 to 10 digits" zh:"商户号，8 到 10 位数字"`
+	SerialNo     string      `env:"WECHAT_MCH_SERIAL_NO" en:"APIv3: serial number of the merchant API certificate, hexadecimal; not needed with WECHAT_MCH_CERT or WECHAT_MCH_P12" zh:"APIv3：商户 API 证书序列号，十六进制；已设置 WECHAT_MCH_CERT 或 WECHAT_MCH_P12 时可不填"`
+	PrivateKey   secret.Text `env:"WECHAT_MCH_PRIVATE_KEY" key:"private" en:"APIv3: private key of the merchant API certificate (apiclient_key.pem)" zh:"APIv3：商户 API 证书的私钥（apiclient_key.pem）"`
+	MchCert      string      `env:"WECHAT_MCH_CERT" key:"certificate" en:"APIv3: merchant API certificate (apiclient_cert.pem); gives the serial number" zh:"APIv3：商户 API 证书（apiclient_cert.pem），可从中读取序列号"`
+	MchP12       secret.Text `env:"WECHAT_MCH_P12" key:"p12" en:"APIv3: merchant API certificate with its private key (apiclient_cert.p12) in base64; gives key and serial number" zh:"APIv3：商户 API 证书及私钥（apiclient_cert.p12）的 base64，可从中读取私钥和序列号"`
+	APIv3Key     secret.Text `env:"WECHAT_API_V3_KEY" en:"APIv3 key, 32 characters; it decrypts notices" zh:"APIv3 密钥，32 个字符，用于解密回调"`
+	PublicKeyID  string      `env:"WECHAT_PUBLIC_KEY_ID" en:"APIv3: id of the WeChat Pay public key, begins with PUB_KEY_ID_; neither id nor key = platform certificates are used" zh:"APIv3：微信支付公钥 ID，以 PUB_KEY_ID_ 开头；公钥和公钥 ID 都不填时使用平台证书"`
+	PublicKey    string      `env:"WECHAT_PUBLIC_KEY" key:"public" en:"APIv3: WeChat Pay public key (pub_key.pem)" zh:"APIv3：微信支付公钥（pub_key.pem）"`
+	PlatformCert string      `env:"WECHAT_PLATFORM_CERT" key:"certificate" weak:"true" en:"APIv3: platform certificates known before the first download; optional" zh:"APIv3：首次下载前已知的微信支付平台证书，可不填"`
 }
 
 // Identity is the app id and the merchant number.
 func (c *Config) Identity() (appID, merchantID string) { return c.AppID, c.MerchantID }
 
-// Inspect finds the first fault.
-func (c *Config) Inspect(time.Time) []channel.Finding {
-	if _, err := c.parse(); err != nil {
-		return []channel.Finding{{Level: channel.LevelError, Code: "invalid", Text: err.Error()}}
-	}
-	return nil
+// Inspect says what the settings hold: every fault, and what each key is good for. It calls nobody.
+func (c *Config) Inspect(now time.Time) []channel.Finding {
+	_, findings := inspect(c, now)
+	return findings
 }
 
 // Driver is what this package offers.
@@ -69,26 +77,18 @@ var Driver = channel.Driver{
 
 type client struct {
 	env    channel.Env
-	base   string // origin, no trailing slash
-	mchID  string
-	serial string // of the merchant certificate: names the key we sign with
-	key    *rsa.PrivateKey
-	peerID string // public key id: names the key the platform signs with
-	peer   *rsa.PublicKey
-	aead   cipher.AEAD // under the APIv3 key
+	base   string   // origin, no trailing slash
+	backup []string // hosts for when base cannot be connected to
+	material
+
+	known atomic.Pointer[peers] // never changed in place
+
+	refreshing sync.Mutex // over the next two
+	due        time.Time  // of the next download
+	failed     int        // downloads in a row
 
 	warned atomic.Int64 // when clock_skew was logged last, Unix seconds
 }
-
-// Forms of the settings; lengths are from the documentation's parameter tables (mchid, appid: string(32)).
-var (
-	appIDForm  = regexp.MustCompile(`^[0-9A-Za-z_]{1,32}$`)
-	mchIDForm  = regexp.MustCompile(`^[0-9]{8,10}$`)
-	serialForm = regexp.MustCompile(`^[0-9A-Fa-f]{16,64}$`)
-	peerIDForm = regexp.MustCompile(`^PUB_KEY_ID_[0-9A-Za-z]{1,64}$`)
-)
-
-const apiV3KeySize = 32 // bytes: AES-256 (APIv3密钥设置)
 
 // New builds the channel of one account from a *Config. An error names the setting at fault and repeats nothing of
 // its content.
@@ -97,12 +97,8 @@ func New(settings channel.Settings, env channel.Env) (channel.Channel, error) {
 	if !ok {
 		return nil, fmt.Errorf("wechatv3: settings are %T", settings)
 	}
-	base, err := origin(env)
-	if err != nil {
-		return nil, err
-	}
-	c, err := cfg.parse()
-	if err != nil {
+	m, findings := inspect(cfg, env.Now())
+	if err := channel.Faulty(findings); err != nil {
 		return nil, err
 	}
 	switch {
@@ -111,53 +107,20 @@ func New(settings channel.Settings, env channel.Env) (channel.Channel, error) {
 	case cfg.MerchantID != env.Account.MerchantID:
 		return nil, errors.New("WECHAT_MCH_ID: is not the account's merchant number")
 	}
-	c.env, c.base = env, base
-	return c, nil
-}
-
-// parse turns the settings into a client without surroundings.
-func (c *Config) parse() (*client, error) {
-	switch {
-	case !appIDForm.MatchString(c.AppID):
-		return nil, errors.New("WECHAT_APP_ID: must be 1 to 32 letters, digits or _")
-	case !mchIDForm.MatchString(c.MerchantID):
-		return nil, errors.New("WECHAT_MCH_ID: must be 8 to 10 digits")
-	case !serialForm.MatchString(c.SerialNo):
-		return nil, errors.New("WECHAT_MCH_SERIAL_NO: must be the certificate's serial number in hexadecimal")
-	case !peerIDForm.MatchString(c.PublicKeyID):
-		return nil, errors.New("WECHAT_PUBLIC_KEY_ID: must be the id from the merchant console, PUB_KEY_ID_ included")
-	case len(c.APIv3Key.Reveal()) != apiV3KeySize:
-		return nil, errors.New("WECHAT_API_V3_KEY: must be 32 characters")
-	}
-	key, err := parsePrivateKey(c.PrivateKey.Reveal())
-	if err != nil {
-		return nil, fmt.Errorf("WECHAT_MCH_PRIVATE_KEY: %w", err)
-	}
-	peer, err := parsePublicKey(c.PublicKey)
-	if err != nil {
-		return nil, fmt.Errorf("WECHAT_PUBLIC_KEY: %w", err)
-	}
-	if peer.N.Cmp(key.N) == 0 { // the commonest mistake: every answer would look forged
-		return nil, errors.New("WECHAT_PUBLIC_KEY: is your own key; download the WeChat Pay public key from the merchant console")
-	}
-	aead, err := newAEAD(c.APIv3Key.Reveal())
-	if err != nil {
-		return nil, errors.New("WECHAT_API_V3_KEY: cannot be used")
-	}
-	return &client{mchID: c.MerchantID, serial: c.SerialNo, key: key, peerID: c.PublicKeyID, peer: peer, aead: aead}, nil
-}
-
-// origin keeps test accounts off the live host and live accounts on it.
-func origin(env channel.Env) (string, error) {
+	c := &client{env: env, material: m}
+	c.known.Store(&m.start)
+	// Test accounts are kept off the live hosts, and live accounts on them.
 	switch {
 	case env.Account.Livemode && env.Sim != "":
-		return "", errors.New("wechatv3: a live account speaks to the platform only")
+		return nil, errors.New("wechatv3: a live account speaks to the platform only")
 	case env.Account.Livemode:
-		return liveURL, nil
+		c.base, c.backup = liveURL, []string{liveBackup}
 	case env.Sim == "":
-		return "", errors.New("wechatv3: the platform has no sandbox; a test account needs the simulator")
+		return nil, errors.New("wechatv3: the platform has no sandbox; a test account needs the simulator")
+	default:
+		c.base = strings.TrimSuffix(env.Sim, "/")
 	}
-	return strings.TrimSuffix(env.Sim, "/"), nil
+	return c, nil
 }
 
 func newAEAD(key string) (cipher.AEAD, error) {

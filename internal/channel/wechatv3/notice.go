@@ -16,7 +16,8 @@ const (
 	nonceSize = 12 // bytes; Go's GCM panics on another length
 )
 
-// resource is the encrypted part of a notice (支付成功回调通知).
+// resource is the encrypted part of a notice (支付成功回调通知), and of a listed certificate, which has no
+// original_type.
 type resource struct {
 	OriginalType   string `json:"original_type"`
 	Algorithm      string `json:"algorithm"`
@@ -43,7 +44,7 @@ func (c *client) Read(in channel.Inbound) (pay.Observation, error) {
 	if in.RawQuery != "" || len(in.Header["Content-Encoding"]) > 0 { // the platform sends neither (notify_url: no parameters)
 		return pay.Observation{}, fail(op, channel.Forged, "form", "a notice has no query and no content encoding")
 	}
-	if e := c.verify(op, channel.Forged, in.Header, in.Body); e != nil {
+	if e := c.verify(op, channel.Forged, *c.known.Load(), in.Header, in.Body); e != nil {
 		return pay.Observation{}, e
 	}
 	var notice struct {
@@ -61,7 +62,7 @@ func (c *client) Read(in channel.Inbound) (pay.Observation, error) {
 	case "REFUND.SUCCESS", "REFUND.ABNORMAL", "REFUND.CLOSED":
 		obs, err = c.refund(notice.Resource)
 	default:
-		obs = c.known(pay.FromNotice, pay.Attempt{}, pay.Unknown)
+		obs = c.about(pay.FromNotice, pay.Attempt{}, pay.Unknown)
 	}
 	if err != nil {
 		return pay.Observation{}, &channel.Error{Kind: channel.Forged, Op: op, Code: "resource", Text: "the notice's resource cannot be read", Cause: err}
@@ -96,7 +97,7 @@ func (c *client) refund(r resource) (pay.Observation, error) {
 	if err := strict.Decode(text, &t); err != nil {
 		return pay.Observation{}, err
 	}
-	obs := c.known(pay.FromNotice, pay.Attempt{OutTradeNo: t.OutTradeNo}, pay.Unknown)
+	obs := c.about(pay.FromNotice, pay.Attempt{OutTradeNo: t.OutTradeNo}, pay.Unknown)
 	obs.MerchantID, obs.TransactionID = t.MerchantID, t.TransactionID
 	if status, ok := refundStates[t.Status]; ok {
 		obs.Refund = &pay.RefundFact{OutRefundNo: t.RefundNo, Amount: t.Amount.Refund, Status: status}
@@ -104,11 +105,19 @@ func (c *client) refund(r resource) (pay.Observation, error) {
 	return obs, nil
 }
 
-// decrypt opens the resource of a notice whose event_type speaks of kind. The text overwrites the ciphertext.
+// decrypt opens the resource of a notice whose event_type speaks of kind.
 func decrypt(aead cipher.AEAD, r resource, kind string) ([]byte, error) {
-	switch {
-	case r.OriginalType != kind:
+	if r.OriginalType != kind {
 		return nil, errors.New("original_type does not fit event_type")
+	}
+	return unseal(aead, r)
+}
+
+var errUnsealed = errors.New("does not decrypt with WECHAT_API_V3_KEY")
+
+// unseal opens what was encrypted under the APIv3 key. The text overwrites the ciphertext.
+func unseal(aead cipher.AEAD, r resource) ([]byte, error) {
+	switch {
 	case r.Algorithm != algorithm:
 		return nil, errors.New("algorithm is not " + algorithm)
 	case len(r.Nonce) != nonceSize:
@@ -116,7 +125,7 @@ func decrypt(aead cipher.AEAD, r resource, kind string) ([]byte, error) {
 	}
 	text, err := aead.Open(r.Ciphertext[:0], []byte(r.Nonce), r.Ciphertext, []byte(r.AssociatedData))
 	if err != nil {
-		return nil, errors.New("resource does not decrypt with WECHAT_API_V3_KEY")
+		return nil, errUnsealed
 	}
 	return text, nil
 }

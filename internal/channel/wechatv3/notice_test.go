@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
@@ -257,6 +258,33 @@ func TestA51SealedJSONIsReadStrictly(t *testing.T) {
 	}
 }
 
+// A09: what is there and empty is as if it were not there.
+func TestA09EmptyIsAbsent(t *testing.T) {
+	t.Parallel()
+	c := build(t, nil)
+	fields := map[string]any{}
+	if err := json.Unmarshal([]byte(facts.Paid), &fields); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"appid", "mchid", "out_trade_no", "transaction_id", "trade_state", "success_time"} {
+		empty, absent := maps.Clone(fields), maps.Clone(fields)
+		empty[name] = ""
+		delete(absent, name)
+		a, errA := c.Read(paidNotice(string(must(json.Marshal(empty)))))
+		b, errB := c.Read(paidNotice(string(must(json.Marshal(absent)))))
+		if diff := cmp.Diff(a, b); diff != "" || errA != nil || errB != nil {
+			t.Errorf("A09 %s: %v %v %s", name, errA, errB, diff)
+		}
+	}
+	for _, header := range []string{"Wechatpay-Serial", "Wechatpay-Timestamp", "Wechatpay-Nonce", "Wechatpay-Signature", "Wechatpay-Signature-Type"} {
+		in := paidNotice(facts.Paid)
+		in.Header[header] = []string{""}
+		if kind, _ := kindOf(second(c.Read(in))); kind != channel.Forged {
+			t.Errorf("A09 %s empty: %s", header, kind)
+		}
+	}
+}
+
 func TestForeignAndOddNotices(t *testing.T) {
 	t.Parallel()
 	c := build(t, nil)
@@ -313,21 +341,6 @@ func TestA05Settings(t *testing.T) {
 	}
 }
 
-func TestKeyForms(t *testing.T) {
-	t.Parallel()
-	k := testKeys()
-	for name, text := range map[string]string{
-		"PKCS#8": testConfig().PrivateKey.Reveal(),
-		"PKCS#1": pemText("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(k.merchant)),
-		"bare":   base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PrivateKey(k.merchant)),
-	} {
-		build(t, func(c *Config, _ *channel.Env) { c.PrivateKey = secret.New(text) })
-		if _, err := parsePrivateKey(text[:len(text)/2]); err == nil {
-			t.Errorf("half of %s is read", name)
-		}
-	}
-}
-
 // A07: what the wire carries of a shop's text can re-cut nothing, and the platform's limits hold.
 func TestA07WireText(t *testing.T) {
 	t.Parallel()
@@ -369,7 +382,7 @@ func BenchmarkNotice(b *testing.B) {
 	b.Run("bare RSA verify", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if err := rsa.VerifyPKCS1v15(c.peer, crypto.SHA256, sum[:], sig); err != nil {
+			if err := rsa.VerifyPKCS1v15(&testKeys().platform.PublicKey, crypto.SHA256, sum[:], sig); err != nil {
 				b.Fatal(err)
 			}
 		}

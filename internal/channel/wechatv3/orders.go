@@ -110,13 +110,13 @@ func (c *client) Open(ctx context.Context, a pay.Attempt) (pay.Shape, error) {
 // Query asks for an order by our number: GET /v3/pay/transactions/out-trade-no/{out_trade_no}.
 func (c *client) Query(ctx context.Context, a pay.Attempt) (pay.Observation, error) {
 	const op = "query"
-	target := "/v3/pay/transactions/out-trade-no/" + url.PathEscape(a.OutTradeNo) + "?mchid=" + c.mchID
+	target := "/v3/pay/transactions/out-trade-no/" + url.PathEscape(a.OutTradeNo) + "?mchid=" + c.env.Account.MerchantID
 	text, state, err := c.ask(ctx, op, http.MethodGet, target, nil, http.StatusOK, queryCodes)
 	if err != nil {
 		return pay.Observation{}, err
 	}
 	if state != "" {
-		return c.known(pay.FromQuery, a, state), nil
+		return c.about(pay.FromQuery, a, state), nil
 	}
 	obs, err := c.transaction(pay.FromQuery, text)
 	if err != nil {
@@ -129,7 +129,7 @@ func (c *client) Query(ctx context.Context, a pay.Attempt) (pay.Observation, err
 // signed 204 without a body.
 func (c *client) Close(ctx context.Context, a pay.Attempt) (pay.Observation, error) {
 	target := "/v3/pay/transactions/out-trade-no/" + url.PathEscape(a.OutTradeNo) + "/close"
-	body := []byte(`{"mchid":"` + c.mchID + `"}`)
+	body := []byte(`{"mchid":"` + c.env.Account.MerchantID + `"}`)
 	_, state, err := c.ask(ctx, "close", http.MethodPost, target, body, http.StatusNoContent, closeCodes)
 	if err != nil {
 		return pay.Observation{}, err
@@ -137,12 +137,12 @@ func (c *client) Close(ctx context.Context, a pay.Attempt) (pay.Observation, err
 	if state == "" {
 		state = pay.Closed
 	}
-	return c.known(pay.FromClose, a, state), nil
+	return c.about(pay.FromClose, a, state), nil
 }
 
-// known is an answer that names nothing: what it is about follows from the question and from the key it was
+// about is an answer that names nothing: what it is about follows from the question and from the key it was
 // signed with.
-func (c *client) known(source pay.Source, a pay.Attempt, state pay.State) pay.Observation {
+func (c *client) about(source pay.Source, a pay.Attempt, state pay.State) pay.Observation {
 	return pay.Observation{
 		Source: source, Channel: name, Account: c.env.Account.ID, AppID: c.env.Account.AppID,
 		MerchantID: c.env.Account.MerchantID, OutTradeNo: a.OutTradeNo, State: state,

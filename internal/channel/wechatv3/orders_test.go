@@ -311,7 +311,7 @@ func TestA39SkewedAnswerIsUnknownAndWarned(t *testing.T) {
 	log, lines := logLines()
 	c.env.Log = log
 	c.env.Now = func() time.Time { return testNow().Add(10 * time.Minute) }
-	if e := c.verify("query", channel.Unknown, signed(testKeys().platform, testNow(), facts.Paid), []byte(facts.Paid)); e == nil || e.Code != "timestamp" {
+	if e := c.verify("query", channel.Unknown, *c.known.Load(), signed(testKeys().platform, testNow(), facts.Paid), []byte(facts.Paid)); e == nil || e.Code != "timestamp" {
 		t.Errorf("error = %v, want timestamp", e)
 	}
 	c.watchClock(http.Header{"Date": {testNow().Format(http.TimeFormat)}})

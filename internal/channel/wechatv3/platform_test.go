@@ -27,6 +27,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"piaohao/internal/channel"
+	"piaohao/internal/keys"
 	"piaohao/internal/pay"
 	"piaohao/internal/secret"
 	facts "piaohao/spec/wechat"
@@ -36,9 +37,9 @@ import (
 // under test.
 
 const (
-	serialNo = "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB"
-	peerID   = "PUB_KEY_ID_0000000000000024101100397200000006"
-	v3Key    = "a7cde1ZJB1kG2e7VfTs3jQzaWizur8Gb"
+	serialNo = "5157F09EFDC096DE15EBE81A47057A7232F1B8E1"
+	peerID   = "PUB_KEY_ID_0190000729100000000000000000000001"
+	v3Key    = "Zk3pWq81tVn5Xy7Ba0RcLd94HgUeMs26"
 	nonce32  = "593BEC0C930BF1AFEB40B4A08C8FB242"
 )
 
@@ -255,3 +256,5 @@ func logLines() (*slog.Logger, *bytes.Buffer) {
 	var b bytes.Buffer
 	return slog.New(slog.NewTextHandler(&b, nil)), &b
 }
+
+func publicKey(text string) *rsa.PublicKey { return must(keys.Parse(text)).Public }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"piaohao/internal/channel"
@@ -36,7 +37,7 @@ func (c *client) authorization(method, target string, body []byte) (string, erro
 	}
 	header := make([]byte, 0, 640) // 540 with RSA-2048
 	header = append(header, scheme...)
-	header = append(append(header, ` mchid="`...), c.mchID...)
+	header = append(append(header, ` mchid="`...), c.env.Account.MerchantID...)
 	header = append(append(header, `",nonce_str="`...), nonce...)
 	header = append(append(header, `",timestamp="`...), timestamp...)
 	header = append(append(header, `",serial_no="`...), c.serial...)
@@ -61,9 +62,9 @@ func digest(body []byte, lines ...string) [sha256.Size]byte {
 }
 
 // verify checks that the platform signed body within the last minutes. kind is that of the error. The algorithm is
-// ours, whatever the message names. A probe (a signature that begins with WECHATPAY/SIGNTEST/) fails like any
-// other wrong signature.
-func (c *client) verify(op string, kind channel.Kind, h http.Header, body []byte) *channel.Error {
+// ours, whatever the message names; the key is the one of known that it names, and nothing is fetched for it. A probe (a
+// signature that begins with WECHATPAY/SIGNTEST/) fails like any other wrong signature.
+func (c *client) verify(op string, kind channel.Kind, known peers, h http.Header, body []byte) *channel.Error {
 	var value [4]string
 	for i, header := range [...]string{"Wechatpay-Serial", "Wechatpay-Timestamp", "Wechatpay-Nonce", "Wechatpay-Signature"} {
 		var code string
@@ -77,15 +78,23 @@ func (c *client) verify(op string, kind channel.Kind, h http.Header, body []byte
 			return fail(op, kind, "signature_type", "Wechatpay-Signature-Type is not "+scheme)
 		}
 	}
-	if serial != c.peerID {
-		return fail(op, kind, "serial", "signed with another key than WECHAT_PUBLIC_KEY_ID names")
+	signer, ok := known[canonical(serial)]
+	switch {
+	case len(known) == 0:
+		return fail(op, kind, codeNoCertificate, textNoCertificate)
+	case !ok && strings.HasPrefix(serial, peerIDPrefix):
+		return fail(op, kind, "serial", "signed with a WeChat Pay public key that is not the one of WECHAT_PUBLIC_KEY_ID and WECHAT_PUBLIC_KEY")
+	case !ok:
+		return fail(op, kind, "serial", "signed with a platform certificate that is not among those the platform lists")
+	case !signer.valid(c.env.Now()):
+		return fail(op, kind, "expired", "signed with a platform certificate that has expired, was withdrawn or is not valid yet")
 	}
 	if !c.recent(timestamp) {
 		return fail(op, kind, "timestamp", "Wechatpay-Timestamp is more than 5 minutes from our clock")
 	}
 	raw, err := base64.StdEncoding.Strict().DecodeString(signature)
 	sum := digest(body, timestamp, nonce)
-	if err != nil || rsa.VerifyPKCS1v15(c.peer, crypto.SHA256, sum[:], raw) != nil {
+	if err != nil || rsa.VerifyPKCS1v15(signer.key, crypto.SHA256, sum[:], raw) != nil {
 		return fail(op, kind, "signature", "the signature does not fit")
 	}
 	return nil

@@ -20,7 +20,7 @@ func TestPublishedSignatures(t *testing.T) {
 	for _, v := range facts.SignedV1toV4 {
 		t.Run(v.Name, func(t *testing.T) {
 			t.Parallel()
-			key := must(parsePublicKey(v.Key))
+			key := publicKey(v.Key)
 			last := len(v.Lines) - 1
 			sum := digest([]byte(v.Lines[last]), v.Lines[:last]...)
 			sig := must(base64.StdEncoding.DecodeString(v.Signature))
@@ -34,7 +34,7 @@ func TestPublishedSignatures(t *testing.T) {
 		})
 	}
 	sum := sha256.Sum256([]byte(facts.RawMessage))
-	if err := rsa.VerifyPKCS1v15(must(parsePublicKey(facts.KeyB)), crypto.SHA256, sum[:], must(base64.StdEncoding.DecodeString(facts.RawSignature))); err != nil {
+	if err := rsa.VerifyPKCS1v15(publicKey(facts.KeyB), crypto.SHA256, sum[:], must(base64.StdEncoding.DecodeString(facts.RawSignature))); err != nil {
 		t.Errorf("raw vector: %v", err)
 	}
 }
@@ -58,14 +58,14 @@ func TestPublishedNotice(t *testing.T) {
 		t.Fatal("the vector is damaged")
 	}
 	c := build(t, func(_ *Config, env *channel.Env) { env.Now = func() time.Time { return time.Unix(1624523846+299, 0) } })
-	c.peer, c.peerID = must(parsePublicKey(v.PublicKey)), v.Serial // a certificate's serial: New takes public key ids alone
+	c.known.Store(&peers{v.Serial: {id: v.Serial, key: publicKey(v.PublicKey)}}) // Inspect refuses published keys
 	h := http.Header{
 		"Wechatpay-Serial": {v.Serial}, "Wechatpay-Timestamp": {v.Timestamp}, "Wechatpay-Nonce": {v.Nonce}, "Wechatpay-Signature": {v.Signature},
 	}
-	if e := c.verify("read", channel.Forged, h, []byte(v.Body)); e != nil {
+	if e := c.verify("read", channel.Forged, *c.known.Load(), h, []byte(v.Body)); e != nil {
 		t.Fatal(e)
 	}
-	if e := c.verify("read", channel.Forged, h, []byte(v.Body+"\n")); e == nil || e.Code != "signature" {
+	if e := c.verify("read", channel.Forged, *c.known.Load(), h, []byte(v.Body+"\n")); e == nil || e.Code != "signature" {
 		t.Fatalf("one byte more: %v", e)
 	}
 	var notice struct {

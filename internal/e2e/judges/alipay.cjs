@@ -1,4 +1,4 @@
-// node alipay.cjs ORIGIN: alipay-sdk, told another gateway and nothing else, pays at the simulator.
+// node alipay.cjs ORIGIN: alipay-sdk, told another gateway and nothing else, pays at the simulator, in the mode of its app.
 "use strict";
 const crypto = require("crypto");
 const querystring = require("querystring");
@@ -10,9 +10,12 @@ const bare = (pem) => pem.replace(/-----[^-]+-----|\s/g, "");
 
 judge(async () => {
   const k = (await call("GET", origin + "/sim/credentials")).body.alipay;
+  const certified = Boolean(k.app_cert);
+  const keys = certified
+    ? { appCertContent: k.app_cert, alipayPublicCertContent: k.alipay_cert, alipayRootCertContent: k.alipay_root_cert }
+    : { alipayPublicKey: bare(k.alipay_public_key) };
   const settings = (more) => ({
-    appId: k.app_id, privateKey: bare(k.app_private_key), alipayPublicKey: bare(k.alipay_public_key),
-    keyType: "PKCS8", gateway: k.gateway_url, ...more,
+    appId: k.app_id, privateKey: bare(k.app_private_key), keyType: "PKCS8", gateway: k.gateway_url, ...keys, ...more,
   });
   const alipay = new AlipaySdk(settings());
   const exec = (method, bizContent, sdk = alipay) => sdk.exec(method, { bizContent }, { validateSign: true });
@@ -70,11 +73,19 @@ judge(async () => {
   say("order under a foreign key", forged.status === 200 && /invalid-signature/.test(forged.text), forged.text.slice(0, 200));
   const cheat = await open(link("JUDGE3").replace("88.80", "00.01"));
   say("order with another amount than signed", cheat.status === 200 && /invalid-signature/.test(cheat.text), cheat.text.slice(0, 200));
-  const distrustful = new AlipaySdk(settings({ alipayPublicKey: bare(foreign.publicKey) }));
+  const distrustful = new AlipaySdk(settings(certified ? { alipayPublicCertContent: k.app_cert } : { alipayPublicKey: bare(foreign.publicKey) }));
   const refuses = async (check, request) => {
     try { say(check, false, JSON.stringify(await request())); } catch (cause) { say(check, /验签失败|sign/i.test(cause.message), cause.message.slice(0, 80)); }
   };
   await refuses("answer under a foreign key", () => query("JUDGE1", distrustful));
+  if (certified) {
+    r = await query("JUDGE1", new AlipaySdk(settings({ appCertContent: k.alipay_cert })));
+    say("request under a foreign certificate", r.subCode === "isv.app-cert-not-exist", JSON.stringify(r));
+    r = await query("JUDGE1", new AlipaySdk(settings({ alipayRootCertContent: k.alipay_cert })));
+    say("request under foreign roots", r.subCode === "isv.invalid-alipay-root-cert-sn", JSON.stringify(r));
+    r = await exec("alipay.open.app.alipaycert.download", { alipay_cert_sn: alipay.config.alipayCertSn });
+    say("certificate", Buffer.from(r.alipayCertContent, "base64").toString() === k.alipay_cert, JSON.stringify(r));
+  }
   await call("POST", origin + "/sim/faults", { probe_answer_percent: 100 });
   await refuses("answer with a wrong signature", () => query("JUDGE1"));
 });

@@ -1,4 +1,5 @@
-// node wechat.cjs ORIGIN: wechatpay-axios-plugin, told another host and nothing else, pays at the simulator.
+// node wechat.cjs ORIGIN: wechatpay-axios-plugin, told another host and nothing else, pays at the simulator by APIv3, with
+// the public key, the platform certificates or both, as the merchant has them.
 "use strict";
 const crypto = require("crypto");
 const { Wechatpay, Rsa, Formatter, Aes } = require("wechatpay-axios-plugin");
@@ -19,9 +20,12 @@ async function refused(check, want, request) {
 
 judge(async () => {
   const k = (await call("GET", origin + "/sim/credentials")).body.wechat;
+  const serialOf = (pem) => new crypto.X509Certificate(pem).serialNumber;
+  const published = (pems) => Object.fromEntries((pems || "").split(/(?<=-----END CERTIFICATE-----\n)/).filter(Boolean).map((pem) => [serialOf(pem), pem]));
+  const certs = { ...(k.public_key_id && { [k.public_key_id]: k.public_key }), ...published(k.platform_certs) };
   const settings = (more) => ({
-    baseURL: origin + "/", mchid: k.mchid, serial: k.serial_no, privateKey: k.private_key,
-    certs: { [k.public_key_id]: k.public_key }, headers: { "Wechatpay-Serial": k.public_key_id }, ...more,
+    baseURL: origin + "/", mchid: k.mchid, serial: k.serial_no, privateKey: k.private_key, certs: { ...certs },
+    headers: k.public_key_id ? { "Wechatpay-Serial": k.public_key_id } : {}, ...more,
   });
   const wechat = new Wechatpay(settings());
   const orders = (sdk) => sdk.v3.pay.transactions;
@@ -33,10 +37,9 @@ judge(async () => {
   const query = (sdk, out_trade_no) => orders(sdk).outTradeNo._out_trade_no_.get({ params: { mchid: k.mchid }, out_trade_no });
   const close = (out_trade_no) => orders(wechat).outTradeNo._out_trade_no_.close.post({ mchid: k.mchid }, { out_trade_no });
   const payAt = (code) => call("POST", origin + "/sim/wallet/pay", { code });
-  const verifies = ({ headers, body }) => headers["wechatpay-serial"] === k.public_key_id
-    && Math.abs(Formatter.timestamp() - headers["wechatpay-timestamp"]) < freshness
+  const verifies = ({ headers, body }) => certs[headers["wechatpay-serial"]] && Math.abs(Formatter.timestamp() - headers["wechatpay-timestamp"]) < freshness
     && Rsa.verify(Formatter.response(headers["wechatpay-timestamp"], headers["wechatpay-nonce"], body),
-      headers["wechatpay-signature"], Rsa.from(k.public_key, Rsa.KEY_TYPE_PUBLIC));
+      headers["wechatpay-signature"], Rsa.from(certs[headers["wechatpay-serial"]], Rsa.KEY_TYPE_PUBLIC));
 
   const first = (await orders(wechat).native.post(order("judge-1"))).data.code_url;
   say("order", /^weixin:\/\/wxpay\/bizpayurl\?pr=\w{9}$/.test(first), first);
@@ -73,8 +76,27 @@ judge(async () => {
   await refused("request under a foreign key", "401 SIGN_ERROR", () => orders(forger).native.post(order("forged")));
   const cheat = new Wechatpay(settings({ transformRequest: [() => JSON.stringify(order("forged", { amount: { total: 1, currency: "CNY" } }))] }));
   await refused("request with another amount than signed", "401 SIGN_ERROR", () => orders(cheat).native.post(order("forged")));
-  const distrustful = new Wechatpay(settings({ certs: { [k.public_key_id]: foreign.publicKey } }));
+  const distrustful = new Wechatpay(settings({ certs: Object.fromEntries(Object.keys(certs).map((serial) => [serial, foreign.publicKey])) }));
   await refused("answer under a foreign key", "Verify the response", () => query(distrustful, "judge-1"));
+  if (k.platform_certs) {
+    const fetched = async (sdk) => (await sdk.v3.certificates.get()).data.data.map(({ serial_no, encrypt_certificate: e }) => {
+      const pem = Aes.AesGcm.decrypt(e.ciphertext, k.api_v3_key, e.nonce, e.associated_data);
+      return serialOf(pem) === serial_no ? pem : "another serial";
+    });
+    say("certificates", (await fetched(wechat)).join("") === k.platform_certs);
+    const next = (await call("POST", origin + "/sim/wechat/rotate", { overlap: "24h" })).body.serial_no;
+    const both = await fetched(wechat);
+    say("certificates while they change", both.length === 2 && both[0] === k.platform_certs && serialOf(both[1]) === next);
+    await call("POST", origin + "/sim/clock", { advance: "24h" });
+    const certified = new Wechatpay(settings({ headers: {} }));
+    await refused("answer under a certificate that was not fetched", next, () => query(certified, "judge-1"));
+    const renewed = new Wechatpay(settings({ headers: {}, certs: published(both.join("")) }));
+    say("answer under the new certificate", (await query(renewed, "judge-1")).data.trade_state === "SUCCESS");
+    await call("POST", origin + "/sim/faults", { probe_answer_percent: 100 });
+    await refused("answer with a wrong signature", "Verify the response", () => query(renewed, "judge-1"));
+    return;
+  }
+  await refused("certificates of a merchant without", "404 RESOURCE_NOT_EXISTS", () => wechat.v3.certificates.get());
   await call("POST", origin + "/sim/faults", { probe_answer_percent: 100 });
   await refused("answer with a wrong signature", "Verify the response", () => query(wechat, "judge-1"));
   await call("POST", origin + "/sim/faults", { probe_notice_percent: 100 });

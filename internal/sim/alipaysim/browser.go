@@ -44,7 +44,7 @@ func (s *Sim) readOrder(c call) (order, *failure) {
 	if refused != nil {
 		return order{}, refused
 	}
-	o, refused := parseOrder(c.text, biz, SellerID, s.kit.Clock.Now())
+	o, refused := parseOrder(c.text, biz, s.credentials.SellerID, s.kit.Clock.Now())
 	o.Charset = c.charset
 	return o, refused
 }

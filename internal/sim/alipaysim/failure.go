@@ -17,6 +17,7 @@ var messages = map[string]string{
 	"40002": "Invalid Arguments",
 	"40004": "Business Failed",
 	"40005": "Call Limited",
+	"40006": "Insufficient Permissions",
 }
 
 // subMessages are the sub_msg texts by sub_code. Clients must never match them.
@@ -28,6 +29,12 @@ var subMessages = map[string]string{
 	"isv.missing-signature-type":           "缺少签名类型参数",
 	"isv.missing-timestamp":                "缺少时间戳参数",
 	"isv.missing-version":                  "缺少版本参数",
+	"isv.missing-app-cert-sn":              "缺少应用公钥证书SN",
+	"isv.missing-alipay-root-cert-sn":      "缺少支付宝根证书SN",
+	"isv.app-cert-not-exist":               "应用公钥证书不存在",
+	"isv.alipay-cert-not-exist":            "支付宝公钥证书不存在",
+	"isv.invalid-alipay-root-cert-sn":      "无效的支付宝根证书SN",
+	"isv.insufficient-isv-permissions":     "ISV权限不足",
 	"isv.invalid-method":                   "不存在的方法名",
 	"isv.invalid-app-id":                   "无效的AppID参数",
 	"isv.invalid-charset":                  "字符集错误",

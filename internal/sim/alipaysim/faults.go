@@ -20,6 +20,8 @@ type Faults struct {
 	TakesRSA         bool `json:"takes_rsa"`          // the app is set to take the legacy RSA as well
 	ClosedNotices    bool `json:"closed_notices"`     // TRADE_CLOSED is notified (page and wap docs of 2020)
 	CleanContentType bool `json:"clean_content_type"` // notices carry a well-formed Content-Type
+	NoticeCertSN     bool `json:"notice_cert_sn"`     // notices in certificate mode carry alipay_cert_sn, signed along (documents are silent)
+	NoticeCertSNOut  bool `json:"notice_cert_sn_out"` // they carry it and the signature leaves it out
 }
 
 const maxFaultsBody = 4 << 10

@@ -14,6 +14,7 @@ const (
 	methodWapPay  = "alipay.trade.wap.pay"
 	methodQuery   = "alipay.trade.query"
 	methodClose   = "alipay.trade.close"
+	methodCert    = "alipay.open.app.alipaycert.download"
 )
 
 // call is one request after the common checks. Before they are through it holds
@@ -65,11 +66,14 @@ func (s *Sim) check(raw params) (call, *failure) {
 	if raw["app_id"] == "" {
 		return c, missing("app-id")
 	}
-	if raw["app_id"] != AppID {
+	if raw["app_id"] != s.credentials.AppID {
 		return c, invalid("app-id", "")
 	}
 	c.appKnown = true
 	if refused := checkPresent(raw); refused != nil {
+		return c, refused
+	}
+	if refused := s.checkCertificates(raw); refused != nil {
 		return c, refused
 	}
 	if refused := s.checkForm(raw); refused != nil {
@@ -128,7 +132,7 @@ func (s *Sim) takes(t signType) bool {
 
 func isMethod(name string) bool {
 	switch name {
-	case methodPagePay, methodWapPay, methodQuery, methodClose:
+	case methodPagePay, methodWapPay, methodQuery, methodClose, methodCert:
 		return true
 	}
 	return false
@@ -191,6 +195,9 @@ func (s *Sim) run(c call) (node, *failure) {
 	if refused != nil {
 		return nil, refused
 	}
+	if c.method() == methodCert {
+		return s.download(biz)
+	}
 	ref, refused := parseRef(biz)
 	if refused != nil {
 		return nil, refused
@@ -231,7 +238,7 @@ func (s *Sim) write(w http.ResponseWriter, c call, name string, n node, probe bo
 			return err
 		}
 	}
-	body := layout(name, sent, signature)
+	body := layout(name, sent, s.certSN(), signature)
 	if faults.DuplicateNode {
 		body = duplicateNode(name, sent, body)
 	}

@@ -62,10 +62,16 @@ func (p postman) Write(n simkit.Notice, probe bool) (http.Header, []byte, error)
 	if err := json.Unmarshal(n.Content, &t); err != nil {
 		return nil, nil, fmt.Errorf("notice %s: %w", n.ID, err)
 	}
-	message := t.noticeFields(p.kit.Clock.Now()).encode(t.Order.Charset)
-	message, err := signMessage(p.platformKey, t.Order.SignType, message, probe)
+	fields := p.noticeFields(t, p.kit.Clock.Now())
+	if p.faults.Load().NoticeCertSN && p.certSN() != "" {
+		fields["alipay_cert_sn"] = p.certSN()
+	}
+	message, err := signMessage(p.platformKey, t.Order.SignType, fields.encode(t.Order.Charset), probe)
 	if err != nil {
 		return nil, nil, err
+	}
+	if p.faults.Load().NoticeCertSNOut && p.certSN() != "" {
+		message["alipay_cert_sn"] = p.certSN()
 	}
 	header, inCapitals := http.Header{}, strings.ToUpper(string(t.Order.Charset))
 	// The platform's own header, which no media type parser accepts.
@@ -94,13 +100,13 @@ func signMessage(key *rsa.PrivateKey, t signType, message params, probe bool) (p
 
 // noticeFields are those of a real trade notice, now being its notify_time.
 // Empty values are never sent.
-func (t trade) noticeFields(now time.Time) params {
+func (s *Sim) noticeFields(t trade, now time.Time) params {
 	amount := simkit.Yuan(t.Order.Fen)
 	p := params{
 		"notify_time": formatTime(now), "notify_type": "trade_status_sync", "notify_id": t.notifyID(),
-		"app_id": AppID, "auth_app_id": AppID, "charset": string(t.Order.Charset), "version": "1.0",
+		"app_id": s.credentials.AppID, "auth_app_id": s.credentials.AppID, "charset": string(t.Order.Charset), "version": "1.0",
 		"trade_no": t.TradeNo, "out_trade_no": t.Order.OutTradeNo, "trade_status": t.Status,
-		"buyer_id": buyerID, "buyer_logon_id": buyerLogonID, "seller_id": SellerID, "seller_email": sellerEmail,
+		"buyer_id": buyerID, "buyer_logon_id": buyerLogonID, "seller_id": s.credentials.SellerID, "seller_email": sellerEmail,
 		"total_amount": amount, "subject": t.Order.Subject, "gmt_create": formatTime(t.Created),
 	}
 	if t.Status == tradeSuccess {
@@ -128,9 +134,9 @@ func (s *Sim) returnLink(t trade) (string, error) {
 		return "", err
 	}
 	message := params{
-		"app_id": AppID, "auth_app_id": AppID, "charset": string(t.Order.Charset), "method": t.Order.Method + ".return",
+		"app_id": s.credentials.AppID, "auth_app_id": s.credentials.AppID, "charset": string(t.Order.Charset), "method": t.Order.Method + ".return",
 		"out_trade_no": t.Order.OutTradeNo, "trade_no": t.TradeNo, "total_amount": simkit.Yuan(t.Order.Fen),
-		"seller_id": SellerID, "timestamp": formatTime(s.kit.Clock.Now()), "version": "1.0",
+		"seller_id": s.credentials.SellerID, "timestamp": formatTime(s.kit.Clock.Now()), "version": "1.0",
 	}
 	message, err = signMessage(s.platformKey, t.Order.SignType, message, false)
 	if err != nil {

@@ -73,9 +73,13 @@ func nodeName(method string) string {
 	return strings.ReplaceAll(method, ".", "_") + "_response"
 }
 
-// layout is the whole reply; an empty signature leaves sign out.
-func layout(name, raw, signature string) string {
+// layout is the whole reply; an empty signature leaves sign out. In certificate mode the certificate's SN stands right
+// behind the node, where SDKs cut, and is not signed.
+func layout(name, raw, certSN, signature string) string {
 	text := `{"` + name + `":` + raw
+	if certSN != "" && signature != "" {
+		text += `,"alipay_cert_sn":"` + certSN + `"`
+	}
 	if signature != "" {
 		text += `,"sign":"` + signature + `"`
 	}

@@ -9,11 +9,12 @@
 // the gateway's own client: each is a check on the other.
 //
 // It covers page.pay, wap.pay, query, close, notices and the return link of an
-// app in public-key mode. Where the documents are silent, a comment says what
+// app in public-key mode or in certificate mode. Where the documents are silent, a comment says what
 // was chosen.
 package alipaysim
 
 import (
+	"cmp"
 	"crypto/rsa"
 	"net/http"
 	"sync/atomic"
@@ -37,9 +38,11 @@ type Sim struct {
 	kit         *simkit.Kit
 	appKey      *rsa.PrivateKey // signs the merchant's requests; kept here only to be handed out
 	platformKey *rsa.PrivateKey
-	credentials Credentials
-	faults      atomic.Pointer[Faults]
-	refusals    refusalLog
+	// certificates is nil in public-key mode.
+	certificates *certificates
+	credentials  Credentials
+	faults       atomic.Pointer[Faults]
+	refusals     refusalLog
 }
 
 var _ simkit.Platform = (*Sim)(nil)
@@ -52,10 +55,24 @@ type Credentials struct {
 	SellerID        string `json:"seller_id"`
 	AppPrivateKey   string `json:"app_private_key"`
 	AlipayPublicKey string `json:"alipay_public_key"`
+
+	// In certificate mode; "" otherwise.
+	AppCert        string `json:"app_cert,omitempty"`
+	AlipayCert     string `json:"alipay_cert,omitempty"` // with its issuer's behind
+	AlipayRootCert string `json:"alipay_root_cert,omitempty"`
+}
+
+// Options say which merchant the platform knows; the zero value is the simulator's reserved one in public-key mode.
+type Options struct {
+	AppID    string // "" = AppID
+	SellerID string // "" = SellerID
+	// Certificates sets the app to certificate mode: requests name its certificate and the roots that it trusts, replies
+	// the certificate that they are signed under.
+	Certificates bool
 }
 
 // New makes or loads the keys and registers the notices with the kit.
-func New(kit *simkit.Kit) (*Sim, error) {
+func New(kit *simkit.Kit, o Options) (*Sim, error) {
 	s := &Sim{kit: kit}
 	s.SetFaults(Faults{})
 	var err error
@@ -65,12 +82,20 @@ func New(kit *simkit.Kit) (*Sim, error) {
 	if s.platformKey, err = kit.Key("alipay_platform"); err != nil {
 		return nil, err
 	}
-	s.credentials = Credentials{GatewayURL: kit.PublicURL + "/gateway.do", AppID: AppID, SellerID: SellerID}
+	s.credentials = Credentials{GatewayURL: kit.PublicURL + "/gateway.do", AppID: cmp.Or(o.AppID, AppID), SellerID: cmp.Or(o.SellerID, SellerID)}
 	if s.credentials.AppPrivateKey, err = simkit.PrivatePEM(s.appKey); err != nil {
 		return nil, err
 	}
 	if s.credentials.AlipayPublicKey, err = simkit.PublicPEM(&s.platformKey.PublicKey); err != nil {
 		return nil, err
+	}
+	if o.Certificates {
+		c, err := newCertificates(kit, s.credentials.AppID, &s.appKey.PublicKey, &s.platformKey.PublicKey)
+		if err != nil {
+			return nil, err
+		}
+		s.certificates = c
+		s.credentials.AppCert, s.credentials.AlipayCert, s.credentials.AlipayRootCert = c.app, c.alipay, c.root
 	}
 	kit.Notices.Register(s.Name(), postman{s})
 	return s, nil

@@ -36,8 +36,8 @@ type trade struct {
 
 // tradeNo is 28 digits: day, a constant, and 15 digits of a digest of the
 // number, so that a replayed run under one seed makes the same numbers.
-func tradeNo(outTradeNo string, created time.Time) string {
-	sum := sha256.Sum256([]byte(AppID + outTradeNo))
+func tradeNo(appID, outTradeNo string, created time.Time) string {
+	sum := sha256.Sum256([]byte(appID + outTradeNo))
 	return fmt.Sprintf("%s22001%015d", created.In(beijing).Format("20060102"), binary.BigEndian.Uint64(sum[:])%1e15)
 }
 
@@ -96,7 +96,7 @@ func (s *Sim) open(o order) (trade, *failure) {
 		if exists {
 			return t, nil
 		}
-		t = trade{Order: o, TradeNo: tradeNo(o.OutTradeNo, now), Status: waitBuyerPay, Created: now}
+		t = trade{Order: o, TradeNo: tradeNo(s.credentials.AppID, o.OutTradeNo, now), Status: waitBuyerPay, Created: now}
 		if err := tx.Put(kindTradeNo, t.TradeNo, o.OutTradeNo); err != nil {
 			return trade{}, err
 		}

@@ -306,7 +306,7 @@ func TestManyPayersPayOnce(t *testing.T) {
 func TestEverythingSurvivesAReopen(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	w := openWorld(t, dir)
+	w := openWorld(t, dir, Options{})
 	waiting, unopened := w.visit(w.page("WAIT")), w.visit(w.page("UNOPENED"))
 	w.act(waiting, "login")
 	if _, err := w.sim.Pay(w.page("PAID"), ""); err != nil {
@@ -318,7 +318,7 @@ func TestEverythingSurvivesAReopen(t *testing.T) {
 	if err := w.kit.Close(); err != nil {
 		t.Fatal(err)
 	}
-	w = openWorld(t, dir)
+	w = openWorld(t, dir, Options{})
 	if got := w.query("PAID"); got.get("trade_status") != tradeSuccess || got.get("trade_no") != tradeNo {
 		t.Errorf("paid: %s", got.body)
 	}
@@ -348,12 +348,12 @@ func TestKeysAreKept(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	credentials := func() Credentials {
-		kit, err := simkit.New(simkit.Options{PublicURL: gatewayOrigin, Dir: dir, Wall: func() time.Time { return start }, Log: openWorld(t, "").kit.Log})
+		kit, err := simkit.New(simkit.Options{PublicURL: gatewayOrigin, Dir: dir, Wall: func() time.Time { return start }, Log: openWorld(t, "", Options{}).kit.Log})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = kit.Close() }()
-		s, err := New(kit)
+		s, err := New(kit, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

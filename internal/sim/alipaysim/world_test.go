@@ -31,7 +31,7 @@ var start = time.Date(2026, 3, 1, 4, 0, 0, 0, time.UTC) // noon in Beijing
 // testKeys are made once for all tests of the package.
 var testKeys = sync.OnceValue(func() map[string]*rsa.PrivateKey {
 	keys := map[string]*rsa.PrivateKey{}
-	for _, name := range []string{"alipay_app", "alipay_platform"} {
+	for _, name := range []string{"alipay_app", "alipay_platform", RootKey, IntermediateKey} {
 		key, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
 			panic(err)
@@ -61,9 +61,9 @@ type world struct {
 	answer  string // the shop's reply to a notice
 }
 
-func newWorld(t *testing.T) *world { return openWorld(t, "") }
+func newWorld(t *testing.T) *world { return openWorld(t, "", Options{}) }
 
-func openWorld(t *testing.T, dir string) *world {
+func openWorld(t *testing.T, dir string, o Options) *world {
 	t.Helper()
 	w := &world{t: t, mux: http.NewServeMux(), answer: "success"}
 	kit, err := simkit.New(simkit.Options{
@@ -75,7 +75,7 @@ func openWorld(t *testing.T, dir string) *world {
 	}
 	t.Cleanup(func() { _ = kit.Close() })
 	w.kit = kit
-	if w.sim, err = New(kit); err != nil {
+	if w.sim, err = New(kit, o); err != nil {
 		t.Fatal(err)
 	}
 	w.sim.Mount(w.mux)
@@ -225,6 +225,7 @@ type reply struct {
 	name  string // of the node
 	raw   string // the node's text
 	sign  string
+	cert  string // alipay_cert_sn
 	value map[string]any
 }
 
@@ -248,6 +249,10 @@ func read(t *testing.T, resp *http.Response) reply {
 	for name, raw := range top {
 		if name == "sign" {
 			r.sign = strings.Trim(string(raw), `"`)
+			continue
+		}
+		if name == "alipay_cert_sn" {
+			r.cert = strings.Trim(string(raw), `"`)
 			continue
 		}
 		r.name, r.raw = name, string(raw)

@@ -9,12 +9,17 @@
 //	GET, POST /sim/faults   simkit.FaultSettings; a POST replaces all of them
 //	GET, POST /sim/clock    POST {"advance":"15m"} and/or {"scale":60}
 //
+//	POST /sim/wechat/rotate {"overlap":"24h"} a new platform certificate, which signs once the overlap is over
+//
 // A platform may add its own under /sim/<its name>/.
 package all
 
 import (
 	"context"
+	"crypto/rsa"
 	"errors"
+	"io"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -23,8 +28,28 @@ import (
 	"piaohao/internal/sim/wechatsim"
 )
 
-// Options is what the simulator is built from.
-type Options = simkit.Options
+// Options is what the simulator is built from; the zero values of WeChat and Alipay are its reserved merchants.
+type Options struct {
+	PublicURL  string                     // origin of platform paths and wallet
+	CashierURL string                     // origin of Alipay's cashier pages; "" = PublicURL
+	Dir        string                     // where books and keys are kept; "" = memory only
+	Wall       func() time.Time           // required
+	HTTP       *http.Client               // sends notices; redirects are switched off on a copy of it
+	Random     io.Reader                  // nonces, numbers, codes; nil = crypto/rand
+	Seed       uint64                     // of the faults
+	Keys       map[string]*rsa.PrivateKey // keys to use in place of made ones: many simulators in one process share them
+	Log        *slog.Logger               // required
+
+	WeChat wechatsim.Options
+	Alipay alipaysim.Options
+}
+
+func (o Options) kit() simkit.Options {
+	return simkit.Options{
+		PublicURL: o.PublicURL, CashierURL: o.CashierURL, Dir: o.Dir, Wall: o.Wall, HTTP: o.HTTP, Random: o.Random,
+		Seed: o.Seed, Keys: o.Keys, Log: o.Log,
+	}
+}
 
 // Credentials is what a merchant of both platforms configures.
 type Credentials struct {
@@ -34,29 +59,30 @@ type Credentials struct {
 
 // Sim is both platforms on one kit.
 type Sim struct {
-	kit         *simkit.Kit
-	platforms   []simkit.Platform
-	credentials Credentials
-	mux         *http.ServeMux
+	kit       *simkit.Kit
+	wechat    *wechatsim.Sim
+	alipay    *alipaysim.Sim
+	platforms []simkit.Platform
+	mux       *http.ServeMux
 }
 
-// New opens the books and builds both platforms. At the first start of a directory it makes four RSA keys (about 0.5 s).
+// New opens the books and builds both platforms. At the first start of a directory it makes five RSA keys (about 0.5 s), and
+// one more for each certificate of WeChat's and two for Alipay's where these modes are chosen.
 func New(o Options) (*Sim, error) {
-	kit, err := simkit.New(o)
+	kit, err := simkit.New(o.kit())
 	if err != nil {
 		return nil, err
 	}
-	wechat, err := wechatsim.New(kit)
+	wechat, err := wechatsim.New(kit, o.WeChat)
 	if err != nil {
 		return nil, errors.Join(err, kit.Close())
 	}
-	alipay, err := alipaysim.New(kit)
+	alipay, err := alipaysim.New(kit, o.Alipay)
 	if err != nil {
 		return nil, errors.Join(err, kit.Close())
 	}
 	s := &Sim{
-		kit: kit, mux: http.NewServeMux(), platforms: []simkit.Platform{wechat, alipay},
-		credentials: Credentials{WeChat: wechat.Credentials(), Alipay: alipay.Credentials()},
+		kit: kit, wechat: wechat, alipay: alipay, platforms: []simkit.Platform{wechat, alipay}, mux: http.NewServeMux(),
 	}
 	for _, p := range s.platforms {
 		p.Mount(s.mux)
@@ -75,7 +101,12 @@ func (s *Sim) Step(ctx context.Context) (time.Time, error) { return s.kit.Notice
 func (s *Sim) Woken() <-chan struct{} { return s.kit.Woken() }
 
 // Credentials returns what a merchant configures.
-func (s *Sim) Credentials() Credentials { return s.credentials }
+func (s *Sim) Credentials() Credentials {
+	return Credentials{WeChat: s.wechat.Credentials(), Alipay: s.alipay.Credentials()}
+}
+
+// WeChat is the one platform, for what programs alone do to it.
+func (s *Sim) WeChat() *wechatsim.Sim { return s.wechat }
 
 // Close syncs and closes the books, after the last call and Step.
 func (s *Sim) Close() error { return s.kit.Close() }

@@ -22,11 +22,14 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"piaohao/internal/sim/alipaysim"
+	"piaohao/internal/sim/wechatsim"
 )
 
 var testKeys = sync.OnceValue(func() map[string]*rsa.PrivateKey {
 	out := map[string]*rsa.PrivateKey{}
-	for _, name := range []string{"wechat.merchant", "wechat.platform", "alipay_app", "alipay_platform"} {
+	for _, name := range []string{"wechat.merchant", "wechat.platform", "wechat.ca", "alipay_app", "alipay_platform", "wechat.certificate.1", "wechat.certificate.2", "alipay_root", "alipay_intermediate"} {
 		key, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
 			panic(err)
@@ -210,7 +213,7 @@ func TestCredentialsHaveTheContractsNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for platform, names := range map[string]string{
-		"wechat": "api_v3_key appid base_url mchid private_key public_key public_key_id serial_no",
+		"wechat": "api_v3_key appid base_url mch_cert mch_key mch_p12 mchid private_key public_key public_key_id serial_no",
 		"alipay": "alipay_public_key app_id app_private_key gateway_url seller_id",
 	} {
 		var have []string
@@ -393,4 +396,47 @@ func TestALostAnswerBreaksTheConnection(t *testing.T) {
 		t.Fatalf("answered %d", resp.StatusCode)
 	}
 	c.wantPay(map[string]any{"code": "lost-1"}, 409, "closed")
+}
+
+func TestOptionsReachThePlatforms(t *testing.T) {
+	t.Parallel()
+	o := Options{
+		PublicURL: "http://sim.test", Wall: func() time.Time { return start }, Keys: testKeys(), Log: slog.New(slog.DiscardHandler),
+		WeChat: wechatsim.Options{Keys: wechatsim.CertificateMode}, Alipay: alipaysim.Options{Certificates: true},
+	}
+	o.WeChat.AppID, o.WeChat.MerchantID, o.Alipay.AppID, o.Alipay.SellerID = "wx0123456789abcdef", "1600000001", "2021000000009999", "2088000000009999"
+	sim, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sim.Close() })
+	first := sim.Credentials()
+	w := httptest.NewRecorder()
+	sim.Handler().ServeHTTP(w, httptest.NewRequest("POST", "/sim/wechat/rotate", nil))
+	if w.Code != http.StatusOK || sim.Credentials().WeChat.PlatformCerts == first.WeChat.PlatformCerts {
+		t.Errorf("rotate: %d %s", w.Code, w.Body)
+	}
+	w = httptest.NewRecorder()
+	sim.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/sim/credentials", nil))
+	var got map[string]map[string]string
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	for platform, want := range map[string]map[string]string{
+		"wechat": {"appid": "wx0123456789abcdef", "mchid": "1600000001", "public_key": "", "public_key_id": ""},
+		"alipay": {"app_id": "2021000000009999", "seller_id": "2088000000009999"},
+	} {
+		for name, value := range want {
+			if got[platform][name] != value {
+				t.Errorf("%s %s is %q, want %q", platform, name, got[platform][name], value)
+			}
+		}
+	}
+	for platform, names := range map[string]string{"wechat": "mch_cert platform_certs", "alipay": "app_cert alipay_cert alipay_root_cert"} {
+		for name := range strings.FieldsSeq(names) {
+			if text := got[platform][name]; !strings.HasPrefix(text, "-----BEGIN CERTIFICATE-----\n") || !strings.HasSuffix(text, "-----END CERTIFICATE-----\n") {
+				t.Errorf("%s %s: %q", platform, name, text)
+			}
+		}
+	}
 }

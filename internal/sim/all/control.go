@@ -18,7 +18,7 @@ const (
 
 func (s *Sim) mountControl() {
 	s.mux.HandleFunc("GET /sim", s.serveIndex)
-	s.mux.HandleFunc("GET /sim/credentials", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, s.credentials) })
+	s.mux.HandleFunc("GET /sim/credentials", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, s.Credentials()) })
 	s.mux.HandleFunc("GET /sim/books", s.serveBooks)
 	s.mux.HandleFunc("GET /sim/faults", s.serveFaults)
 	s.mux.HandleFunc("POST /sim/faults", s.serveFaults)

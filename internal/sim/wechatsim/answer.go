@@ -20,7 +20,7 @@ func refusal(e *apiError) answer { return answer{status: e.Status, internal: e.I
 
 // write sends the answer. Every 2xx is signed, the empty 204 included (签名验证); a 401 is not, since its caller is
 // nobody; other refusals are, unless the faults say otherwise (what the platform does is not documented).
-func (s *Sim) write(w http.ResponseWriter, a answer, probe bool) {
+func (s *Sim) write(w http.ResponseWriter, by signer, a answer, probe bool) {
 	var body []byte
 	if a.body != nil {
 		var err error
@@ -45,7 +45,7 @@ func (s *Sim) write(w http.ResponseWriter, a answer, probe bool) {
 	}
 	ok := a.status < http.StatusMultipleChoices
 	if ok || a.status != http.StatusUnauthorized && !s.kit.Faults.Settings().UnsignedErrors {
-		if err := s.sign(h, body, probe); err != nil {
+		if err := s.sign(h, by, body, probe); err != nil {
 			s.fail(w, err)
 			return
 		}
@@ -55,13 +55,13 @@ func (s *Sim) write(w http.ResponseWriter, a answer, probe bool) {
 }
 
 // sign sets the platform's five headers over the body (签名验证): answers and notices are signed alike.
-func (s *Sim) sign(h http.Header, body []byte, probe bool) error {
+func (s *Sim) sign(h http.Header, by signer, body []byte, probe bool) error {
 	nonce, err := s.kit.Text(simkit.AlphaNum, 32)
 	if err != nil {
 		return err
 	}
 	timestamp := strconv.FormatInt(s.kit.Wall().Unix(), 10)
-	signature, err := simkit.SignRSA(s.platform, answerMessage(timestamp, nonce, body))
+	signature, err := simkit.SignRSA(by.key, answerMessage(timestamp, nonce, body))
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (s *Sim) sign(h http.Header, body []byte, probe bool) error {
 	}
 	h.Set("Wechatpay-Timestamp", timestamp)
 	h.Set("Wechatpay-Nonce", nonce)
-	h.Set("Wechatpay-Serial", PublicKeyID)
+	h.Set("Wechatpay-Serial", by.id)
 	h.Set("Wechatpay-Signature", signature)
 	h.Set("Wechatpay-Signature-Type", scheme)
 	return nil

@@ -27,9 +27,10 @@ type call struct {
 
 // ServeHTTP answers one call.
 func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	by := s.answerSigner(r.Header.Get("Wechatpay-Serial"))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		s.write(w, refusal(paramError("body", "", "", "请求体过大或不完整")), false)
+		s.write(w, by, refusal(paramError("body", "", "", "请求体过大或不完整")), false)
 		return
 	}
 	c := call{
@@ -39,16 +40,16 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.target = r.URL.RequestURI()
 	}
 	if refused := s.admit(c); refused != nil {
-		s.write(w, refusal(refused), false)
+		s.write(w, by, refusal(refused), false)
 		return
 	}
 	fate := s.kit.Faults.Call()
 	switch {
 	case fate.RateLimited:
-		s.write(w, refusal(errTooOften), false)
+		s.write(w, by, refusal(errTooOften), false)
 		return
 	case fate.FailBefore:
-		s.write(w, refusal(errSystem), false)
+		s.write(w, by, refusal(errSystem), false)
 		return
 	}
 	a, refused, err := s.route(c)
@@ -57,11 +58,11 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		simkit.LoseAnswer()
 	case err != nil:
 		s.kit.Log.Error("wechatsim: call failed", "path", c.path, "error", err)
-		s.write(w, refusal(errSystem), false)
+		s.write(w, by, refusal(errSystem), false)
 	case refused != nil:
-		s.write(w, refusal(refused), fate.Probe)
+		s.write(w, by, refusal(refused), fate.Probe)
 	default:
-		s.write(w, a, fate.Probe)
+		s.write(w, by, a, fate.Probe)
 	}
 }
 
@@ -81,8 +82,7 @@ func (s *Sim) admit(c call) *apiError {
 	if refused := s.verify(c); refused != nil {
 		return refused
 	}
-	// Without the header the platform signs with its certificate; a merchant in public-key mode has none, so the key stands in.
-	if serial := c.header.Get("Wechatpay-Serial"); serial != "" && serial != PublicKeyID {
+	if serial := c.header.Get("Wechatpay-Serial"); serial != "" && !s.knows(serial) {
 		return paramError("header", "Wechatpay-Serial", serial, "微信支付公钥ID或平台证书序列号不存在")
 	}
 	return nil
@@ -94,8 +94,8 @@ func (s *Sim) route(c call) (answer, *apiError, error) {
 		return s.serveNative(c)
 	case c.method == http.MethodPost && (c.path == basePath+"jsapi" || c.path == basePath+"h5" || c.path == basePath+"app"):
 		return answer{}, errNoProduct, nil
-	case c.method == http.MethodGet && c.path == "/v3/certificates":
-		return answer{}, errNoCertificates, nil
+	case c.method == http.MethodGet && c.path == certificatesPath:
+		return s.serveCertificates(c)
 	}
 	if id, ok := strings.CutPrefix(c.path, basePath+"id/"); ok && c.method == http.MethodGet {
 		return s.serveQuery(c, id, s.orderByTransaction)
@@ -121,10 +121,10 @@ func (s *Sim) serveNative(c call) (answer, *apiError, error) {
 	if refused != nil {
 		return answer{}, refused, nil
 	}
-	if doc["mchid"] != MerchantID {
+	if doc["mchid"] != s.credentials.MerchantID {
 		return answer{}, errMerchantDiffer, nil
 	}
-	if doc["appid"] != AppID {
+	if doc["appid"] != s.credentials.AppID {
 		return answer{}, errAppIDDiffer, nil
 	}
 	o, err := newOrder(doc, s.kit.Clock.Now())
@@ -135,8 +135,8 @@ func (s *Sim) serveNative(c call) (answer, *apiError, error) {
 	if err != nil {
 		return answer{}, nil, err
 	}
-	refused, err = s.place(o, pr)
-	return answer{status: http.StatusOK, body: map[string]string{"code_url": codePath + pr}}, refused, err
+	why, err := s.place(o, pr)
+	return answer{status: http.StatusOK, body: map[string]string{"code_url": codePath + pr}}, troubles[why], err
 }
 
 func (s *Sim) serveQuery(c call, escaped string, find func(string) (order, bool, error)) (answer, *apiError, error) {
@@ -144,7 +144,7 @@ func (s *Sim) serveQuery(c call, escaped string, find func(string) (order, bool,
 	if err != nil || strings.Contains(number, "/") {
 		return answer{}, errNoSuchURL, nil
 	}
-	if refused := merchantQuery(c.query); refused != nil {
+	if refused := s.merchantQuery(c.query); refused != nil {
 		return answer{}, refused, nil
 	}
 	o, found, err := find(number)
@@ -154,7 +154,7 @@ func (s *Sim) serveQuery(c call, escaped string, find func(string) (order, bool,
 	if !found {
 		return answer{}, errOrderNotExist, nil
 	}
-	return answer{status: http.StatusOK, body: o.object(s.kit.Clock.Now())}, nil, nil
+	return answer{status: http.StatusOK, body: s.object(o, s.kit.Clock.Now())}, nil, nil
 }
 
 func (s *Sim) serveClose(c call, escaped string) (answer, *apiError, error) {
@@ -169,15 +169,18 @@ func (s *Sim) serveClose(c call, escaped string) (answer, *apiError, error) {
 	if refused != nil {
 		return answer{}, refused, nil
 	}
-	if doc["mchid"] != MerchantID {
+	if doc["mchid"] != s.credentials.MerchantID {
 		return answer{}, errMerchantDiffer, nil
 	}
-	refused, err = s.close(number)
-	return answer{status: http.StatusNoContent}, refused, err
+	why, err := s.close(number)
+	if why == orderClosed { // closing it again changes nothing
+		why = noTrouble
+	}
+	return answer{status: http.StatusNoContent}, troubles[why], err
 }
 
 // merchantQuery demands exactly ?mchid= with our number.
-func merchantQuery(raw string) *apiError {
+func (s *Sim) merchantQuery(raw string) *apiError {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
 		return paramError("query", "", raw, "查询参数格式错误")
@@ -194,7 +197,7 @@ func merchantQuery(raw string) *apiError {
 	if issue := checkMerchantID(given[0]); issue != "" {
 		return paramError("query", "mchid", given[0], issue)
 	}
-	if given[0] != MerchantID {
+	if given[0] != s.credentials.MerchantID {
 		return errMerchantDiffer
 	}
 	return nil

@@ -37,7 +37,7 @@ func (s *Sim) verify(c call) *apiError {
 		return signError("timestamp", "Http头Authorization中的timestamp与发起请求的时间不得超过5分钟",
 			fmt.Sprintf("timestamp is %d seconds off", int64(off/time.Second)))
 	}
-	if a.MerchantID != MerchantID {
+	if a.MerchantID != s.credentials.MerchantID {
 		return signError("mchid", "商户号不存在或未设置API证书", "merchant has no API certificate")
 	}
 	if a.SerialNo != s.credentials.SerialNo {

@@ -76,3 +76,8 @@ var (
 	errTooOften       = &apiError{Status: http.StatusTooManyRequests, Internal: 268447840, Code: "FREQUENCY_LIMITED", Message: "频率超限，请稍后再试"}
 	errSystem         = &apiError{Status: http.StatusInternalServerError, Internal: 268435456, Code: "SYSTEM_ERROR", Message: "系统异常，请用相同参数重新调用"}
 )
+
+// troubles are APIv3's words.
+var troubles = map[trouble]*apiError{
+	orderAbsent: errOrderNotExist, orderPaid: errOrderPaid, orderClosed: errOrderClosed, orderDiffers: errReentry, orderExpired: errOrderExpired,
+}

@@ -29,7 +29,7 @@ import (
 
 var testKeys = sync.OnceValue(func() map[string]*rsa.PrivateKey {
 	out := map[string]*rsa.PrivateKey{}
-	for _, name := range []string{MerchantKey, PlatformKey} {
+	for _, name := range []string{MerchantKey, PlatformKey, CAKey, certificateName + "1", certificateName + "2", certificateName + "3"} {
 		key, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
 			panic(err)
@@ -48,11 +48,18 @@ type bench struct {
 	wall atomic.Int64 // milliseconds
 	key  *rsa.PrivateKey
 	pub  *rsa.PublicKey
+
+	options Options
 }
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{t: t}
+	return newBenchOf(t, Options{})
+}
+
+func newBenchOf(t *testing.T, o Options) *bench {
+	t.Helper()
+	b := &bench{t: t, options: o}
 	b.wall.Store(time.Date(2026, 3, 1, 4, 0, 0, 0, time.UTC).UnixMilli())
 	b.open("")
 	return b
@@ -71,7 +78,7 @@ func (b *bench) open(dir string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	sim, err := New(kit)
+	sim, err := New(kit, b.options)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -90,7 +97,9 @@ func (b *bench) readCredentials(c Credentials) {
 		b.t.Fatal(err)
 	}
 	b.key = key.(*rsa.PrivateKey)
-	b.pub = parsePublic(b.t, c.PublicKey)
+	if c.PublicKey != "" {
+		b.pub = parsePublic(b.t, c.PublicKey)
+	}
 }
 
 func parsePublic(t *testing.T, text string) *rsa.PublicKey {
@@ -142,7 +151,7 @@ func (b *bench) send(r request) *http.Response {
 		MerchantID, stamp, b.sim.Credentials().SerialNo, signature))
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "bench")
-	req.Header.Set("Wechatpay-Serial", PublicKeyID)
+	req.Header.Set("Wechatpay-Serial", publicKeyID)
 	if r.body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -187,10 +196,12 @@ func (b *bench) call(method, target, body string) outcome {
 
 func (o outcome) signed(pub *rsa.PublicKey) bool {
 	h := o.header
-	return h.Get("Wechatpay-Serial") == PublicKeyID && h.Get("Wechatpay-Signature-Type") == "WECHATPAY2-SHA256-RSA2048" &&
+	return h.Get("Wechatpay-Serial") == publicKeyID && h.Get("Wechatpay-Signature-Type") == "WECHATPAY2-SHA256-RSA2048" &&
 		h.Get("Request-ID") != "" && len(h.Get("Wechatpay-Nonce")) == 32 &&
 		verifies(pub, h.Get("Wechatpay-Timestamp")+"\n"+h.Get("Wechatpay-Nonce")+"\n"+o.raw+"\n", h.Get("Wechatpay-Signature"))
 }
+
+const publicKeyID = "PUB_KEY_ID_0190000500100000000000000000000001"
 
 const native = "/v3/pay/transactions/native"
 

@@ -34,11 +34,8 @@ type envelope struct {
 }
 
 type resource struct {
-	OriginalType   string `json:"original_type"`
-	Algorithm      string `json:"algorithm"`
-	Ciphertext     string `json:"ciphertext"`
-	AssociatedData string `json:"associated_data"`
-	Nonce          string `json:"nonce"`
+	OriginalType string `json:"original_type"`
+	sealed
 }
 
 // postman writes this platform's notices and judges their answers.
@@ -53,13 +50,13 @@ func (postman) Acknowledged(status int, _ []byte) bool {
 
 // Write makes one try: the same id and facts each time, encrypted and signed anew.
 func (p postman) Write(n simkit.Notice, probe bool) (http.Header, []byte, error) {
-	sealed, err := p.sim.encrypt(n.Content)
+	facts, err := p.sim.encrypt(n.Content, originalType)
 	if err != nil {
 		return nil, nil, err
 	}
 	body, err := encode(envelope{
 		ID: n.ID, CreateTime: n.Created.In(beijing).Format(timeForm), ResourceType: "encrypt-resource",
-		EventType: "TRANSACTION.SUCCESS", Summary: "支付成功", Resource: sealed,
+		EventType: "TRANSACTION.SUCCESS", Summary: "支付成功", Resource: resource{OriginalType: originalType, sealed: facts},
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("wechatsim: notice: %w", err)
@@ -68,28 +65,32 @@ func (p postman) Write(n simkit.Notice, probe bool) (http.Header, []byte, error)
 	h.Set("Content-Type", "application/json")
 	h.Set("Accept", "*/*")
 	h.Set("User-Agent", "Mozilla/4.0")
-	return h, body, p.sim.sign(h, body, probe)
+	return h, body, p.sim.sign(h, p.sim.noticeSigner(n), body, probe)
 }
 
-func (s *Sim) encrypt(plaintext []byte) (resource, error) {
+func (s *Sim) encrypt(plaintext []byte, associated string) (sealed, error) {
 	nonce, err := s.kit.Text(simkit.AlphaNum, s.seal.NonceSize())
 	if err != nil {
-		return resource{}, err
+		return sealed{}, err
 	}
-	sealed := s.seal.Seal(nil, []byte(nonce), plaintext, []byte(originalType))
-	return resource{
-		OriginalType: originalType, Algorithm: algorithm, AssociatedData: originalType, Nonce: nonce,
-		Ciphertext: base64.StdEncoding.EncodeToString(sealed),
+	return sealed{
+		Algorithm: algorithm, Nonce: nonce, AssociatedData: associated,
+		Ciphertext: base64.StdEncoding.EncodeToString(s.seal.Seal(nil, []byte(nonce), plaintext, []byte(associated))),
 	}, nil
 }
 
-// notify makes the order's notice due. The facts are fixed now: what later becomes of the order does not change them.
+// notify makes the order's notice due, in the protocol that the order was made with. The facts are fixed now: what later
+// becomes of the order does not change them.
 func (s *Sim) notify(tx *simkit.Tx, id string, o order) error {
-	content, err := json.Marshal(o.object(o.PaidAt))
+	by, facts := platformName, any(s.object(o, o.PaidAt))
+	if o.SignType != "" {
+		by, facts = v2PostmanName, v2Content{SignType: o.SignType, Fields: s.v2Facts(o)}
+	}
+	content, err := json.Marshal(facts)
 	if err != nil {
 		return fmt.Errorf("wechatsim: notice: %w", err)
 	}
-	return s.kit.Notices.Add(tx, simkit.Notice{ID: id, Platform: platformName, URL: o.NotifyURL, Content: content})
+	return s.kit.Notices.Add(tx, simkit.Notice{ID: id, Platform: by, URL: o.NotifyURL, Content: content})
 }
 
 // newUUID returns a random (version 4) UUID: the form of the platform's notice ids.

@@ -77,7 +77,7 @@ func TestNotice(t *testing.T) {
 		if want := strconv.FormatInt(b.now().Add(time.Duration(i-1)*15*time.Second).Unix(), 10); stamp != want {
 			t.Errorf("try %d: signed at %s, want %s", i, stamp, want)
 		}
-		if h.Get("Wechatpay-Serial") != PublicKeyID || h.Get("Wechatpay-Signature-Type") != "WECHATPAY2-SHA256-RSA2048" ||
+		if h.Get("Wechatpay-Serial") != publicKeyID || h.Get("Wechatpay-Signature-Type") != "WECHATPAY2-SHA256-RSA2048" ||
 			h.Get("Content-Type") != "application/json" || h.Get("Request-ID") != "" {
 			t.Errorf("try %d: headers %v", i, h)
 		}
@@ -88,7 +88,7 @@ func TestNotice(t *testing.T) {
 		t.Errorf("ids %v, nonces %v", ids, nonces)
 	}
 	want := fmt.Sprintf(`{"appid":"%s","mchid":"%s","out_trade_no":"notice-1","trade_state":"SUCCESS","trade_state_desc":"支付成功","attach":"mine","transaction_id":"%s","trade_type":"NATIVE","bank_type":"OTHERS","success_time":"2026-03-01T12:00:00+08:00","payer":{"openid":"%s"},"amount":{"total":9900,"payer_total":9900,"currency":"CNY","payer_currency":"CNY"}}`,
-		AppID, MerchantID, paid.TransactionID, openID("p"))
+		AppID, MerchantID, paid.TransactionID, b.sim.openID("p"))
 	if plains[0] != want {
 		t.Errorf("plaintext\n%s, want\n%s", plains[0], want)
 	}

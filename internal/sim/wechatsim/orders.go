@@ -44,6 +44,11 @@ type order struct {
 	CodeUntil   time.Time `json:"code_until"`
 	Payer       string    `json:"payer,omitempty"` // who scanned it first
 
+	// SignType is that of an order made by APIv2, "" = APIv3. Its notice speaks the same protocol; all else of an order is
+	// the same in both, and both see it (the documents name one set of orders for a merchant number, not one for each protocol).
+	SignType   signType `json:"sign_type,omitempty"`
+	DeviceInfo string   `json:"device_info,omitempty"` // APIv2
+
 	TransactionID string    `json:"transaction_id,omitempty"`
 	PaidAt        time.Time `json:"paid_at,omitzero"`
 }
@@ -105,26 +110,38 @@ func clamp(t, least, most time.Time) time.Time {
 	return t
 }
 
-// reenter tells why the same out_trade_no cannot be ordered again, nil if it can (Native下单).
-func (o order) reenter(again order, now time.Time) *apiError {
+// trouble is why an order cannot be made or closed; each protocol has its own words for it.
+type trouble int
+
+const (
+	noTrouble trouble = iota
+	orderAbsent
+	orderPaid
+	orderClosed
+	orderDiffers // the number was used with other parameters, or by the other protocol
+	orderExpired
+)
+
+// reenter tells whether the same out_trade_no can be ordered again (Native下单).
+func (o order) reenter(again order, now time.Time) trouble {
 	switch o.state(now) {
 	case statePaid:
-		return errOrderPaid
+		return orderPaid
 	case stateClosed:
-		return errOrderClosed
+		return orderClosed
 	}
 	if o.Request != again.Request {
-		return errReentry
+		return orderDiffers
 	}
 	if !now.Before(o.PayBy) {
-		return errOrderExpired
+		return orderExpired
 	}
-	return nil
+	return noTrouble
 }
 
 // place books a new order, or gives a known one a new code, which voids the one before.
-func (s *Sim) place(o order, pr string) (*apiError, error) {
-	var refused *apiError
+func (s *Sim) place(o order, pr string) (trouble, error) {
+	refused := noTrouble
 	err := s.kit.Books.Do(func(tx *simkit.Tx) error {
 		now := s.kit.Clock.Now()
 		var old order
@@ -133,8 +150,8 @@ func (s *Sim) place(o order, pr string) (*apiError, error) {
 			return err
 		}
 		if found {
-			if refused = old.reenter(o, now); refused != nil {
-				return nil //nolint:nilerr // the refusal is the answer
+			if refused = old.reenter(o, now); refused != noTrouble {
+				return nil
 			}
 			o = old
 		}
@@ -151,21 +168,23 @@ func (s *Sim) place(o order, pr string) (*apiError, error) {
 	return refused, err
 }
 
-// close closes an order that is not paid; closing it again changes nothing (关闭订单). Early closes are allowed.
-func (s *Sim) close(outTradeNo string) (*apiError, error) {
-	var refused *apiError
+// close closes an order that is neither paid nor closed (关闭订单). Early closes are allowed.
+func (s *Sim) close(outTradeNo string) (trouble, error) {
+	refused := noTrouble
 	err := s.kit.Books.Do(func(tx *simkit.Tx) error {
 		var o order
 		found, err := tx.Get(orderKind, outTradeNo, &o)
 		if err != nil {
 			return err
 		}
-		switch {
+		switch state := o.state(s.kit.Clock.Now()); {
 		case !found:
-			refused = errOrderNotExist
-		case o.State == statePaid:
-			refused = errOrderPaid
-		case o.State == stateNotPay:
+			refused = orderAbsent
+		case state == statePaid:
+			refused = orderPaid
+		case state == stateClosed:
+			refused = orderClosed
+		default:
 			o.State = stateClosed
 			return tx.Put(orderKind, outTradeNo, o)
 		}
@@ -225,10 +244,10 @@ type amountObject struct {
 
 var stateTexts = map[string]string{statePaid: "支付成功", stateNotPay: "订单未支付", stateClosed: "订单已关闭"}
 
-func (o order) object(now time.Time) transactionObject {
+func (s *Sim) object(o order, now time.Time) transactionObject {
 	state := o.state(now)
 	t := transactionObject{
-		AppID: AppID, MerchantID: MerchantID, OutTradeNo: o.OutTradeNo, TradeState: state,
+		AppID: s.credentials.AppID, MerchantID: s.credentials.MerchantID, OutTradeNo: o.OutTradeNo, TradeState: state,
 		TradeStateDesc: stateTexts[state], Attach: o.Attach,
 	}
 	if state != statePaid {
@@ -236,7 +255,7 @@ func (o order) object(now time.Time) transactionObject {
 	}
 	t.TransactionID, t.TradeType, t.BankType = o.TransactionID, "NATIVE", "OTHERS"
 	t.SuccessTime = o.PaidAt.In(beijing).Format(timeForm)
-	t.Payer = &payerObject{OpenID: openID(o.Payer)}
+	t.Payer = &payerObject{OpenID: s.openID(o.Payer)}
 	t.Amount = &amountObject{Total: o.Total, PayerTotal: o.Total, Currency: "CNY", PayerCurrency: "CNY"}
 	return t
 }

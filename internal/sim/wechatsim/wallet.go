@@ -10,8 +10,6 @@ import (
 	"piaohao/internal/sim/simkit"
 )
 
-const payee = "模拟微信商户 " + MerchantID
-
 // Find returns the order behind a code_url or an out_trade_no.
 func (s *Sim) Find(code string) (simkit.Order, error) {
 	return s.visit(code, "", nil)
@@ -65,7 +63,7 @@ func (s *Sim) Orders() ([]simkit.Order, error) {
 	now := s.kit.Clock.Now()
 	out := make([]simkit.Order, len(kept))
 	for i, o := range kept {
-		out[i] = o.shown(now)
+		out[i] = s.shown(o, now)
 	}
 	return out, nil
 }
@@ -79,7 +77,7 @@ func (s *Sim) visit(held, payer string, change func(*simkit.Tx, *order, time.Tim
 		if err != nil {
 			return err
 		}
-		shown = o.shown(now)
+		shown = s.shown(o, now)
 		switch {
 		case shown.Blocked != "":
 		case pr != "" && pr != o.Code:
@@ -98,7 +96,7 @@ func (s *Sim) visit(held, payer string, change func(*simkit.Tx, *order, time.Tim
 			if err := change(tx, &o, now); err != nil {
 				return err
 			}
-			shown = o.shown(now)
+			shown = s.shown(o, now)
 		}
 		return tx.Put(orderKind, o.OutTradeNo, o)
 	})
@@ -128,11 +126,11 @@ func find(tx *simkit.Tx, held string) (o order, pr string, err error) {
 }
 
 // shown is the order as wallet and checkers see it, whoever looks.
-func (o order) shown(now time.Time) simkit.Order {
+func (s *Sim) shown(o order, now time.Time) simkit.Order {
 	state := o.state(now)
 	out := simkit.Order{
 		Platform: platformName, OutTradeNo: o.OutTradeNo, TransactionID: o.TransactionID, State: state, Amount: o.Total,
-		Code: codePath + o.Code, Subject: o.Description, Payee: payee,
+		Code: codePath + o.Code, Subject: o.Description, Payee: "模拟微信商户 " + s.credentials.MerchantID,
 	}
 	switch {
 	case state == statePaid:
@@ -149,7 +147,7 @@ func (o order) shown(now time.Time) simkit.Order {
 }
 
 // openID is a payer's identity under the app id: 28 characters beginning with "o", the same each time.
-func openID(payer string) string {
-	sum := sha256.Sum256([]byte(AppID + " " + payer))
+func (s *Sim) openID(payer string) string {
+	sum := sha256.Sum256([]byte(s.credentials.AppID + " " + payer))
 	return "o" + base64.RawURLEncoding.EncodeToString(sum[:])[:27]
 }
