@@ -89,6 +89,18 @@ var deeds = []deed{
 			s.pays(o.codes[s.rand.IntN(len(o.codes))])
 		}
 	}},
+	{"refund", 4, func(s *storm, n *node, o *order) { s.refund(n, o) }},
+	{"refund at the console", 1, func(s *storm, n *node, o *order) {
+		if len(o.ids) == 0 {
+			return
+		}
+		p, err := s.db.Payment(context.Background(), o.ids[s.rand.IntN(len(o.ids))])
+		s.fine(err)
+		for _, a := range p.Attempts {
+			s.land.console(a.OutTradeNo)
+		}
+		s.dirty = true
+	}},
 	{"pay every code", 3, func(s *storm, _ *node, o *order) {
 		for _, c := range o.codes {
 			s.pays(c)
@@ -120,6 +132,11 @@ func (s *storm) plan() {
 			from := bag
 			if s.rand.IntN(4) == 0 { // an impatient payer
 				from = hurry
+			}
+			if s.rand.IntN(3) == 0 { // the payer wants his money back
+				for range 1 + s.rand.IntN(3) {
+					s.act(at.Add(s.between(0, 2*o.expires)), "refund", o, func(s *storm, n *node, o *order) { s.refund(n, o) })
+				}
 			}
 			for range 1 + s.rand.IntN(5) {
 				d := from[s.rand.IntN(len(from))]

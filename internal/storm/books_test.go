@@ -135,13 +135,14 @@ func (s *storm) compare(p pay.Payment, a pay.Attempt, e *entry) {
 	if a.Surplus {
 		s.surplus(p, a)
 	}
+	s.refundsAgree(p, a, e)
 }
 
 // surplus looks for the one automatic refund and the incident of money that came second or late (I-01, I-13).
 func (s *storm) surplus(p pay.Payment, a pay.Attempt) {
 	refunds := 0
 	for _, r := range p.Refunds {
-		if r.AttemptID == a.ID && r.Automatic && r.Amount == a.Amount && r.Status == pay.RefundPending {
+		if r.AttemptID == a.ID && r.Automatic && r.Amount == a.Amount && r.Ended() {
 			refunds++
 		}
 	}
@@ -226,6 +227,7 @@ type story struct {
 	paid     int
 	attempts map[string]*chapter
 	refunds  int
+	late     bool // late money was accepted
 }
 
 type chapter struct {
@@ -245,6 +247,7 @@ func (s *storm) replay(p pay.Payment, events []pay.Event) {
 		if v.Seq != int64(i+1) {
 			s.breaks("I-09", "payment %s: event %d has sequence number %d", p.ID, i+1, v.Seq)
 		}
+		st.late = p.Late
 		if err := s.tell(&st, v); err != nil {
 			s.breaks("I-13", "payment %s: event %d %s: %v", p.ID, v.Seq, v.Type, err)
 		}
@@ -299,7 +302,14 @@ func (s *storm) tell(st *story, v pay.Event) error {
 	case pay.EventPaymentClosed:
 		st.status = pay.PaymentClosed
 		return must(open && st.closing)
-	case pay.EventSurplus, pay.EventLatePaid:
+	case pay.EventLatePaid:
+		if st.late && st.paid == 0 {
+			st.paid, st.status = 1, pay.PaymentPaid
+			return must(c.status == pay.AttemptPaid)
+		}
+		c.surplus = true
+		return must(!open && c.status == pay.AttemptPaid)
+	case pay.EventSurplus:
 		c.surplus = true
 		return must(!open && c.status == pay.AttemptPaid)
 	case pay.EventAttemptCreated:
@@ -331,7 +341,12 @@ func (s *storm) tell(st *story, v pay.Event) error {
 		return must(live)
 	case pay.EventRefundCreated:
 		st.refunds++
-		return must(c.surplus)
+		return must(c.status == pay.AttemptPaid)
+	case pay.EventRefundExternal:
+		st.refunds++ // it may be told before the payment is
+		return nil
+	case pay.EventRefundChanged, pay.EventRefundSucceeded, pay.EventRefundFailed, pay.EventRefundAbnormal, pay.EventAttemptRefunded:
+		return must(c.status == pay.AttemptPaid)
 	}
 	return fmt.Errorf("no such change in a storm")
 }

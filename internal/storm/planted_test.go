@@ -26,7 +26,7 @@ var planted = []struct {
 		"event guard", "store/apply.go", "text: db.sql.event, args", `text: db.sql.event + map[bool]string{true: " ON CONFLICT (payment_id, seq) DO NOTHING"}[WRONG && first], args`,
 		17, "I-08",
 	},
-	{"fence", "store/apply.go", "if fence != nil && first {", "if fence != nil && first && !(WRONG) {", 381, "I-12"},
+	{"fence", "store/apply.go", "case fence == nil || !first:", "case fence == nil || !first || (WRONG):", 381, "I-12"},
 	{"fence of a release", "store/claims.go", "stmt{text: release,", `stmt{text: release + map[bool]string{true: " OR id = $1 AND $2 > 0"}[WRONG],`, 75, "I-12"},
 	{
 		"acknowledged before the commit", "gateway/gateway.go", "if !errors.Is(err, store.ErrStale) {",
@@ -44,6 +44,12 @@ var planted = []struct {
 	},
 	{"tail skips", "store/tail.go", "[]any{cursor, last, millis", "[]any{cursor, last - map[bool]int64{true: 1}[WRONG], millis", 1, "I-09"},
 	{"call after its lease", "gateway/open.go", "if a.Due.Tries != c.Tries || g.Now()", "if !(WRONG) && a.Due.Tries != c.Tries || !(WRONG) && g.Now()", 22, "I-12"},
+	{"more refunded than there is", "pay/refund.go", "amount > p.rest(*a):", "amount > p.rest(*a) && !(WRONG):", 1, "I-04"},
+	{"a refund that is not there is not sent again", "gateway/refund.go", "if o.Refund.NotThere() && !r.External {", "if !(WRONG) && o.Refund.NotThere() && !r.External {", 1, "I-08"},
+	{
+		"unknown taken for a refund's no", "gateway/refund.go", "\tcase channel.Declined:\n",
+		"\tcase channel.Declined, map[bool]channel.Kind{true: channel.Unknown}[WRONG]:\n", 1, "I-22",
+	},
 	{"opened after the payer left", "gateway/open.go", "!a.CloseWantedAt.IsZero() ||", "!a.CloseWantedAt.IsZero() && !(WRONG) ||", 3, "I-12"},
 }
 

@@ -18,17 +18,49 @@ import (
 
 // entry is one order in a platform's books.
 type entry struct {
-	No, Tx    string
-	State     pay.State // Unpaid, Paid or Closed
-	Amount    pay.Fen
-	PayBy     time.Time // zero: the books do not tell
-	EndedAt   time.Time // when it was paid or closed
-	Code      string    // the one code that pays it
-	codeUntil time.Time
-	given     bool // Code was given to a payer
-	request   string
-	notify    string
-	declined  bool
+	No, Tx     string
+	State      pay.State // Unpaid, Paid or Closed
+	Amount     pay.Fen
+	PayBy      time.Time // zero: the books do not tell
+	EndedAt    time.Time // when it was paid or closed
+	Code       string    // the one code that pays it
+	codeUntil  time.Time
+	given      bool // Code was given to a payer
+	request    string
+	notify     string
+	declined   bool
+	refunds    []*returned // oldest first
+	refundedAt time.Time   // when the last one was begun
+}
+
+// returned is a refund in a platform's books.
+type returned struct {
+	No      string
+	Amount  pay.Fen
+	Status  pay.RefundStatus
+	At      time.Time // of its end, when Status is no end yet
+	end     pay.RefundStatus
+	console bool // made there, not by us
+	told    bool // a notice that tells of its end was acknowledged
+}
+
+// sum is what went back, or may.
+func (e *entry) sum() (sum pay.Fen) {
+	for _, r := range e.refunds {
+		if r.Status != pay.RefundFailed {
+			sum += r.Amount
+		}
+	}
+	return sum
+}
+
+// settle lets refunds end whose time has come.
+func (e *entry) settle(now time.Time) {
+	for _, r := range e.refunds {
+		if r.Status == pay.RefundProcessing && !now.Before(r.At) {
+			r.Status = r.end
+		}
+	}
 }
 
 // land is everything outside of us: both platforms and what carries messages.
@@ -36,6 +68,8 @@ type land interface {
 	accounts(n *node) []gateway.Account
 	pay(code string) string // what came of it: "paid", or why not
 	given(code string)      // a payer has it now
+	console(no string)      // somebody returns a part of an order's money at the platform's own console
+	refunds() bool          // its books have them
 	books() []*entry        // oldest first
 	due() time.Time         // of the next notice; zero: none
 	send()                  // the notice that is due
@@ -52,12 +86,13 @@ type plain struct {
 }
 
 type notice struct {
-	p     *platform
-	e     *entry
-	state pay.State
-	due   time.Time
-	tries int
-	busy  bool
+	p      *platform
+	e      *entry
+	state  pay.State
+	refund *returned // that it is about, nil: about the order
+	due    time.Time
+	tries  int
+	busy   bool
 }
 
 // noticeTable is like the platforms' own: dense first, then hours, about a day in all.
@@ -78,6 +113,7 @@ type platform struct {
 func newPlain(s *storm) *plain {
 	l := &plain{s: s}
 	l.qr = &platform{land: l, s: s, info: wechatv3.Driver.Info, byNo: map[string]*entry{}, calls: map[string][]context.Context{}}
+	l.qr.info.Refunds = pay.RefundLimits{Most: 50, Gap: time.Minute, Window: 365 * 24 * time.Hour}
 	l.link = &platform{land: l, s: s, info: alipay.Driver.Info, lazy: true, byNo: map[string]*entry{}, calls: map[string][]context.Context{}, links: map[string]pay.Attempt{}}
 	return l
 }
@@ -207,8 +243,22 @@ func (p *platform) says(no string, from pay.Source) pay.Observation {
 	o.State = e.State
 	if e.State == pay.Paid {
 		o.Amount, o.Currency, o.TransactionID, o.PaidAt = e.Amount, pay.CNY, e.Tx, e.EndedAt
+		if p.lazy { // this platform tells the sum, the other one each refund by its number
+			e.settle(p.s.now())
+			o.Refunded = e.gone()
+		}
 	}
 	return o
+}
+
+// gone is what went back for certain.
+func (e *entry) gone() (sum pay.Fen) {
+	for _, r := range e.refunds {
+		if r.Status == pay.RefundSucceeded {
+			sum += r.Amount
+		}
+	}
+	return sum
 }
 
 // Query implements channel.Channel.
@@ -237,6 +287,9 @@ func (p *platform) Close(ctx context.Context, a pay.Attempt) (o pay.Observation,
 			return oops("close", channel.TooEarly, "TOO_EARLY")
 		case e.State == pay.Unpaid:
 			e.State, e.EndedAt = pay.Closed, p.s.now()
+			if code := e.Code; code != "" && p.s.chance(p.s.faults.ghost) { // his payment was on its way
+				p.s.act(p.s.now().Add(p.s.between(0, 20*time.Second)), "pays what was just closed", p.s.orders[0], func(s *storm, _ *node, _ *order) { s.pays(code) })
+			}
 			if p.lazy && p.s.chance(30) {
 				p.land.post(p, e, pay.Closed)
 			}
@@ -269,7 +322,8 @@ func (l *plain) pay(code string) string {
 		}
 	}
 	p.touch(e)
-	if e.State != pay.Unpaid || !l.s.now().Before(e.PayBy) {
+	ghost := e.State == pay.Closed && l.s.now().Before(e.EndedAt.Add(time.Minute)) && l.s.chance(l.s.faults.ghost)
+	if !ghost && (e.State != pay.Unpaid || !l.s.now().Before(e.PayBy)) {
 		return "not payable: " + string(e.State)
 	}
 	l.numbers++
@@ -292,7 +346,11 @@ func (l *plain) given(code string) {
 }
 
 func (l *plain) post(p *platform, e *entry, state pay.State) {
-	n := &notice{p: p, e: e, state: state, due: l.s.now()}
+	l.enqueue(&notice{p: p, e: e, state: state})
+}
+
+func (l *plain) enqueue(n *notice) {
+	n.due = l.s.now()
 	if l.s.chance(l.s.faults.delayed) {
 		n.due = n.due.Add(l.s.between(0, l.s.faults.delay))
 	}
@@ -319,6 +377,8 @@ func (l *plain) due() time.Time {
 // note is the wire form of a notice. Sig stands for a signature: "good" holds.
 type note struct {
 	No, Tx, Sig string
+	Refund      *pay.RefundFact
+	Refunded    pay.Fen
 	State       pay.State
 	Amount      pay.Fen
 	At          time.Time
@@ -356,12 +416,19 @@ func (l *plain) deliver(n *notice) (acked bool) {
 	text := note{No: n.e.No, Tx: n.e.Tx, Sig: "good", State: n.state, At: n.e.EndedAt}
 	if n.state == pay.Paid {
 		text.Amount = n.e.Amount
+		if n.p.lazy {
+			n.e.settle(l.s.now())
+			text.Refunded = n.e.gone()
+		}
+	}
+	if n.refund != nil {
+		text.State, text.Refund = pay.Unknown, &pay.RefundFact{OutRefundNo: n.refund.No, Amount: n.refund.Amount, Status: n.refund.Status, At: n.refund.At}
 	}
 	lie := ""
 	switch {
 	case l.s.chance(l.s.faults.forged):
 		text.Sig, lie = "bad", "forged"
-	case n.state == pay.Paid && l.s.chance(l.s.faults.wrong):
+	case n.state == pay.Paid && n.refund == nil && l.s.chance(l.s.faults.wrong):
 		text.Amount, lie = text.Amount+1, "of another amount"
 		l.s.lied = true
 	}
@@ -371,7 +438,10 @@ func (l *plain) deliver(n *notice) (acked bool) {
 	if acked && lie != "" {
 		l.s.breaks("I-02", "a notice %s was accepted: %s", lie, body)
 	}
-	if acked && n.state == pay.Paid && lie == "" {
+	if acked && lie == "" {
+		n.tells()
+	}
+	if acked && n.state == pay.Paid && n.refund == nil && lie == "" {
 		l.s.checkAcked(n.p.account().ID, n.e.No)
 	}
 	return acked && lie == ""
@@ -389,8 +459,9 @@ func (p *platform) Read(in channel.Inbound) (pay.Observation, error) {
 		MerchantID: account.MerchantID, OutTradeNo: n.No, State: n.State,
 	}
 	if n.State == pay.Paid {
-		o.Amount, o.Currency, o.TransactionID, o.PaidAt = n.Amount, pay.CNY, n.Tx, n.At
+		o.Amount, o.Currency, o.TransactionID, o.PaidAt, o.Refunded = n.Amount, pay.CNY, n.Tx, n.At, n.Refunded
 	}
+	o.Refund = n.Refund
 	return o, nil
 }
 

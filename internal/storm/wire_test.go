@@ -74,6 +74,9 @@ func newWire(s *storm) (*wire, error) {
 	}, nil)
 }
 
+func (w *wire) refunds() bool  { return false }
+func (w *wire) console(string) {}
+
 func (w *wire) calm() {
 	if err := w.control("POST", "/sim/faults", simkit.FaultSettings{}, nil); err != nil {
 		w.s.breaks("I-19", "simulator: %v", err)

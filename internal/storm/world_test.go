@@ -37,6 +37,8 @@ type faults struct {
 	delay                time.Duration
 	forged, wrong        float64 // of a try: its signature does not hold; it is signed and names another amount
 	shopFails, shopLost  float64 // of a webhook
+	short, spoilt        float64 // of a refund: the balance does not cover it; it ends otherwise than well
+	ghost                float64 // of paying a closed order: the money goes through
 	freeze               float64 // of a pause: the task stands still for up to a minute
 	tick                 float64 // of a turn: the clock goes on although there is work
 	kill, jump           float64 // of a turn: a node dies; the clock jumps by hours
@@ -54,6 +56,7 @@ func weather(r *rand.Rand) faults {
 		limited: some(10), fails: some(25), lost: some(25), declined: some(8), early: some(30),
 		dropped: some(70), doubled: some(30), delayed: some(60), delay: time.Duration(1+r.IntN(25*60)) * time.Minute,
 		forged: some(10), wrong: some(10), shopFails: some(60), shopLost: some(30),
+		short: some(30), spoilt: some(15), ghost: some(60),
 		freeze: some(4), tick: some(20), kill: some(0.6), jump: some(0.05),
 	}
 }
@@ -77,6 +80,7 @@ type storm struct {
 	orders   []*order
 	codeLife time.Duration
 
+	late    bool // the policy: late money pays a closed payment
 	ids     int
 	count   int
 	steps   int
@@ -91,7 +95,7 @@ type storm struct {
 }
 
 // dues is when the database next wants each kind of step.
-type dues struct{ attempt, expiry, delivery time.Time }
+type dues struct{ attempt, refund, expiry, delivery time.Time }
 
 // delivery is a webhook as the shop received it.
 type delivery struct{ id, body string }
@@ -103,18 +107,19 @@ type node struct {
 	gateway *gateway.Gateway
 	sender  *webhook.Sender
 	behind  bool // its tail has something to read
-	busy    [4]int
+	busy    [5]int
 }
 
 // The steps of a node, and how many of each run at once. The tail has one goroutine.
 const (
 	stepAttempt = iota
+	stepRefund
 	stepExpiry
 	stepDelivery
 	stepTail
 )
 
-var atOnce = [...]int{stepAttempt: 2, stepExpiry: 1, stepDelivery: 2, stepTail: 1}
+var atOnce = [...]int{stepAttempt: 2, stepRefund: 2, stepExpiry: 1, stepDelivery: 2, stepTail: 1}
 
 const shopID, secretText = "shop", "whsec_c3Rvcm0tc3Rvcm0tc3Rvcm0tc3Rvcm0tc3Rvcm0="
 
@@ -125,6 +130,7 @@ func newStorm(seed uint64, dsn string, wire bool, trace io.Writer) (*storm, erro
 		seen: map[pay.EventType]int{},
 	}
 	s.weather = weather(s.rand)
+	s.late = s.rand.IntN(3) == 0
 	s.codeLife = []time.Duration{5 * time.Minute, 2 * time.Hour}[s.rand.IntN(2)]
 	s.began = s.now()
 	var err error
@@ -153,7 +159,7 @@ func (s *storm) newNode(i int) *node {
 	log := slog.New(listener{s})
 	n.gateway = gateway.New(gateway.Config{
 		DB: s.db, Accounts: s.land.accounts(n), PublicURL: "http://gateway.test", Now: s.clock, NewID: s.id,
-		NewToken: func() string { return s.id("token") }, Log: log,
+		NewToken: func() string { return s.id("token") }, Log: log, AcceptLate: s.late,
 	})
 	n.sender = &webhook.Sender{DB: s.db, HTTP: shopDoor{s}, Now: s.clock, Rand: s.rand.Int64N, Log: log}
 	return n
@@ -248,7 +254,7 @@ func (s *storm) stepsDue(now time.Time, can *[]func()) (next time.Time) {
 	if s.dirty && (len(*can) == 0 || s.chance(30)) { // an old look only costs steps that find nothing
 		s.look()
 	}
-	for kind, due := range []time.Time{stepAttempt: s.dues.attempt, stepExpiry: s.dues.expiry, stepDelivery: s.dues.delivery} {
+	for kind, due := range []time.Time{stepAttempt: s.dues.attempt, stepRefund: s.dues.refund, stepExpiry: s.dues.expiry, stepDelivery: s.dues.delivery} {
 		if due.IsZero() || due.After(now) {
 			next = sooner(next, due)
 			continue
@@ -274,7 +280,7 @@ func (s *storm) stepsDue(now time.Time, can *[]func()) (next time.Time) {
 
 // look asks the database what is due when.
 func (s *storm) look() {
-	var errs [3]error
+	var errs [4]error
 	ctx, accounts := context.Background(), []string{}
 	for _, a := range s.nodes[0].gateway.Accounts {
 		accounts = append(accounts, a.ID)
@@ -282,6 +288,7 @@ func (s *storm) look() {
 	s.dues.attempt, errs[0] = s.db.NextAttemptDue(ctx, accounts)
 	s.dues.expiry, errs[1] = s.db.NextExpiry(ctx)
 	s.dues.delivery, errs[2] = s.db.NextDeliveryDue(ctx)
+	s.dues.refund, errs[3] = s.db.NextRefundDue(ctx, accounts)
 	if err := errors.Join(errs[:]...); err != nil {
 		s.breaks("I-19", "looking for work: %v", err)
 	}
@@ -297,7 +304,7 @@ func (s *storm) stirred() {
 }
 
 func (s *storm) step(n *node, kind int) {
-	name := [...]string{"attempt", "expiry", "delivery", "tail"}[kind] + " " + n.name
+	name := [...]string{"attempt", "refund", "expiry", "delivery", "tail"}[kind] + " " + n.name
 	n.busy[kind]++
 	idle := false
 	s.start(name, n, func() {
@@ -306,6 +313,8 @@ func (s *storm) step(n *node, kind int) {
 		switch kind {
 		case stepAttempt:
 			_, err = n.gateway.StepAttempt(ctx)
+		case stepRefund:
+			_, err = n.gateway.StepRefund(ctx)
 		case stepExpiry:
 			_, err = n.gateway.StepExpiry(ctx)
 		case stepDelivery:
