@@ -27,7 +27,7 @@ var planted = []struct {
 		17, "I-08",
 	},
 	{"fence", "store/apply.go", "case fence == nil || !first:", "case fence == nil || !first || (WRONG):", 381, "I-12"},
-	{"fence of a release", "store/claims.go", "stmt{text: release,", `stmt{text: release + map[bool]string{true: " OR id = $1 AND $2 > 0"}[WRONG],`, 75, "I-12"},
+	{"fence of a release", "store/claims.go", "stmt{text: text, args: []any{id,", `stmt{text: text + map[bool]string{true: " OR id = $1 AND $2 > 0"}[WRONG], args: []any{id,`, 75, "I-12"},
 	{
 		"acknowledged before the commit", "gateway/gateway.go", "if !errors.Is(err, store.ErrStale) {",
 		"if WRONG && errors.Is(err, store.ErrStale) { return outcome{payment: p, verdict: pay.Applied}, nil }; if !errors.Is(err, store.ErrStale) {", 139, "I-05",
