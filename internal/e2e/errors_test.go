@@ -39,7 +39,7 @@ func TestFirstErrors(t *testing.T) {
 		{"a data folder that cannot be", "DATA_DIR=" + filepath.Join(file, "data"), []string{"data folder", "DATA_DIR"}},
 		{"damaged keys", "DATA_DIR=" + damaged, []string{"test.keys", "delete it"}},
 		{"a second program on one database", "DATA_DIR=" + running.dir, []string{"another process", "stop it first"}},
-		{"a platform's credentials", "WECHAT_MCH_KEY=0123456789abcdef0123456789abcdef", []string{"WECHAT_MCH_KEY", "unset it"}},
+		{"a switch that is neither on nor off", "WECHAT_SANDBOX=perhaps", []string{"WECHAT_SANDBOX", "write true to test, false for real money"}},
 		{"an address without port", "LISTEN_ADDR=localhost", []string{"LISTEN_ADDR", "host:port"}},
 		{"a webhook without its secret", "WEBHOOK_URL=http://127.0.0.1:9/x", []string{"WEBHOOK_SECRET"}},
 		{"a database of another kind", "DATABASE_URL=mysql://x", []string{"DATABASE_URL"}},

@@ -1,12 +1,21 @@
 package e2e
 
 import (
+	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"piaohao/internal/channel"
+	"piaohao/internal/channel/all"
+	"piaohao/internal/config"
 	"piaohao/internal/node"
+	"piaohao/internal/pay"
 	sims "piaohao/internal/sim/all"
 	"piaohao/internal/sim/wechatsim"
 )
@@ -84,5 +93,57 @@ func TestSandbox(t *testing.T) {
 	}
 	if got, _ := w.status(http.MethodGet, "/payment"); got != http.StatusOK {
 		t.Errorf("/payment: %d", got)
+	}
+}
+
+// TestA18NoSettingRedirectsALiveAccount sets every variable that there is, and those that one would guess, to somebody
+// else's address: either the start is refused, or the account asks its platform as before.
+func TestA18NoSettingRedirectsALiveAccount(t *testing.T) {
+	t.Parallel()
+	example, err := os.ReadFile(filepath.Join(readmeRoot, ".env.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "WECHAT_BASE_URL", "WECHAT_GATEWAY", "ALIPAY_BASE_URL", "ALIPAY_GATEWAY", "ALIPAY_GATEWAY_URL"}
+	for _, m := range regexp.MustCompile(`(?m)^#?([A-Z][A-Z0-9_]+)=`).FindAllSubmatch(example, -1) {
+		names = append(names, string(m[1]))
+	}
+	if len(names) < 50 {
+		t.Fatalf("the example names %d settings only", len(names))
+	}
+	c := merchant(t)
+	env := wechatPublicKey(c) + "WECHAT_MCH_KEY=" + c.WeChat.MchKey + "\n" + alipayKeys(c)
+	refused := 0
+	for _, name := range names {
+		for _, value := range []string{"https://evil.example", "http://127.0.0.1:9", "evil.example:443"} {
+			loaded, err := config.Load(config.Source{
+				FileName: ".env", File: []byte(env), Now: time.Now, Env: map[string]string{"DATA_DIR": t.TempDir(), name: value},
+			}, all.Drivers)
+			if err != nil {
+				refused++
+				continue
+			}
+			for _, a := range loaded.Accounts {
+				r := &tape{}
+				ch, err := a.Driver.New(a.Settings, channel.Env{
+					Account: a.Account, HTTP: &http.Client{Transport: r}, Now: time.Now, Random: &counting{}, Log: slog.New(slog.DiscardHandler),
+				})
+				if err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				_, _ = ch.Query(t.Context(), pay.Attempt{OutTradeNo: "1", Account: a.ID, Channel: a.Driver.Info.Channel, AppID: a.AppID, MerchantID: a.MerchantID})
+				for _, request := range r.requests {
+					if !strings.Contains(request, " https://"+wechatHost+"/") && !strings.Contains(request, " https://"+alipayHost+"/") {
+						t.Errorf("%s=%s: %.200s", name, value, request)
+					}
+				}
+				if len(r.requests) == 0 {
+					t.Errorf("%s: %s asked nobody", name, a.ID)
+				}
+			}
+		}
+	}
+	if refused < 30 {
+		t.Errorf("only %d of these settings were refused", refused)
 	}
 }

@@ -137,6 +137,19 @@ func launch(t *testing.T, verb string, more ...string) *process {
 	return p
 }
 
+// launchOnly runs the program in a folder, with nothing but these variables, and waits for nothing.
+func launchOnly(t *testing.T, dir string, env ...string) *process {
+	t.Helper()
+	p := &process{t: t, dir: dir, ended: make(chan error, 1), stdout: newRecord(), stderr: newRecord()}
+	p.cmd = exec.Command(program)
+	p.cmd.Env, p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = env, dir, p.stdout, p.stderr
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { p.ended <- p.cmd.Wait() }()
+	return p
+}
+
 // stop asks the process to end, as a service manager does, and holds it to its word.
 func (p *process) stop() {
 	p.t.Helper()

@@ -44,6 +44,10 @@ var readmeSteps = map[string]readmeStep{
 	"pay":         {want: []string{`"out_trade_no"`, `"transaction_id"`}},
 	"read":        {want: []string{`"status":"paid"`}, again: true},
 	"alipay":      {want: []string{`"out_trade_no"`, `"trade_no"`}},
+	"env":         {},
+	"doctor":      {want: []string{"测试模式", "0 个错误 errors"}},
+	"keys":        {want: []string{"sk_test_"}},
+	"look":        {want: []string{"first", "paid"}},
 	"close":       {want: []string{`"order_no":"third"`, `"status":"closed"`}},
 	"openapi":     {want: []string{`"openapi":"3.1`, `/v1/payments/{id}/close`}},
 	"shop-code":   {file: "main.go"},
@@ -141,6 +145,13 @@ func newReadmeReader(t *testing.T, blocks []readmeBlock) *readmeReader {
 		"go run ./cmd/piaohao", binary, "go run ./shop", shop, "-o piaohao", "-o "+binary,
 	)
 	r.env = append(readmeEnv(), "LISTEN_ADDR="+ports[0], "SIM_ADDR="+ports[1], "DEMO_ADDR="+ports[2])
+	example, err := os.ReadFile(filepath.Join(readmeRoot, ".env.example"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(r.dir, ".env.example"), example, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, b := range blocks {
 		if b.tag == "build" { // the last thing a reader does, the first that this one needs
 			r.bash(b.text, readmeRoot)
@@ -151,7 +162,7 @@ func newReadmeReader(t *testing.T, blocks []readmeBlock) *readmeReader {
 
 // readmeEnv is the environment without settings of ours.
 func readmeEnv() []string {
-	ours := regexp.MustCompile(`^(LISTEN_ADDR|(SIM|DEMO)_.*|DATA_DIR|DATABASE_URL|PUBLIC_URL|WEBHOOK_.*|RETURN_URL_ORIGINS|ALLOW_PUBLIC_TEST|LOG_LEVEL|KEY)=`)
+	ours := regexp.MustCompile(`^(LISTEN_ADDR|(SIM|DEMO)_.*|DATA_DIR|DATABASE_URL|PUBLIC_URL|WEBHOOK_.*|RETURN_URL_ORIGINS|ALLOW_PUBLIC_TEST|LOG_.*|TRUSTED_PROXIES|ENV_FILE|WECHAT_.*|ALIPAY_.*|KEY)=`)
 	return slices.DeleteFunc(os.Environ(), ours.MatchString)
 }
 

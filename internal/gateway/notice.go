@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -67,7 +68,9 @@ func (g *Gateway) noticed(ctx context.Context, path string, o pay.Observation, b
 		out, err = g.observe(ctx, p, o, body)
 	}
 	if err != nil {
-		g.Log.Error("notice not stored", "path", path, "payment", p.ID, "cause", err)
+		g.logOp(ctx, slog.LevelError, "notice not stored", opNotice, outcomeNotStored, slog.String("payment", p.ID),
+			slog.String("attempt", heard.AttemptID), slog.String("account", o.Account), slog.String("out_trade_no", o.OutTradeNo),
+			slog.String("cause", err.Error()))
 		heard.Outcome, heard.Code, heard.Refused = outcomeNotStored, string(o.State), true
 		g.record(heard)
 		return false
