@@ -70,6 +70,7 @@ var Driver = channel.Driver{
 			// A phone shows the code too: it is scanned from another device.
 			Name: "native", Shape: pay.ShapeQR, Phone: true, Desktop: true, Lifetime: codeLifetime,
 		}},
+		Refunds: refundLimits,
 	},
 	Settings: func() channel.Settings { return &Config{} },
 	New:      New,

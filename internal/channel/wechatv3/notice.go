@@ -26,14 +26,6 @@ type resource struct {
 	Nonce          string `json:"nonce"`
 }
 
-// refundStates maps refund_status (退款结果回调通知). A notice with another one tells nothing.
-var refundStates = map[string]pay.RefundStatus{
-	"SUCCESS":    pay.RefundSucceeded,
-	"PROCESSING": pay.RefundProcessing,
-	"CLOSED":     pay.RefundFailed,
-	"ABNORMAL":   pay.RefundAbnormal,
-}
-
 // Read verifies a notice and reads it by its event_type: a payment; a refund, which is never a second payment; or
 // something this merchant did not ask about, which is an Unknown without an order.
 func (c *client) Read(in channel.Inbound) (pay.Observation, error) {
@@ -90,6 +82,7 @@ func (c *client) refund(r resource) (pay.Observation, error) {
 		TransactionID string `json:"transaction_id"`
 		RefundNo      string `json:"out_refund_no"`
 		Status        string `json:"refund_status"`
+		SuccessTime   string `json:"success_time"`
 		Amount        struct {
 			Refund pay.Fen `json:"refund"`
 		} `json:"amount"`
@@ -97,10 +90,13 @@ func (c *client) refund(r resource) (pay.Observation, error) {
 	if err := strict.Decode(text, &t); err != nil {
 		return pay.Observation{}, err
 	}
+	if t.OutTradeNo == "" || t.RefundNo == "" || t.Amount.Refund <= 0 {
+		return pay.Observation{}, errors.New("names no order, no refund or no amount")
+	}
 	obs := c.about(pay.FromNotice, pay.Attempt{OutTradeNo: t.OutTradeNo}, pay.Unknown)
 	obs.MerchantID, obs.TransactionID = t.MerchantID, t.TransactionID
 	if status, ok := refundStates[t.Status]; ok {
-		obs.Refund = &pay.RefundFact{OutRefundNo: t.RefundNo, Amount: t.Amount.Refund, Status: status}
+		obs.Refund = &pay.RefundFact{OutRefundNo: t.RefundNo, Amount: t.Amount.Refund, Status: status, At: moment(t.SuccessTime)}
 	}
 	return obs, nil
 }
