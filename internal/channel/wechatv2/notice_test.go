@@ -116,7 +116,9 @@ func TestNoticesThatHold(t *testing.T) {
 // One key signs everything: whatever else it signed is no notice of a payment.
 func TestA15SignedMessagesOfOtherKinds(t *testing.T) {
 	t.Parallel()
-	request := must(strict.ParseXML(build(t, nil).request("MD5", "/pay/unifiedorder", testAttempt("MD5"), strict.Form{{Name: "total_fee", Value: "888"}}), "xml"))
+	request := must(strict.ParseXML(build(t, nil).request("MD5", testAttempt("MD5"), question{
+		path: "/pay/unifiedorder", fields: strict.Form{{Name: "out_trade_no", Value: facts.V2OutTradeNo}, {Name: "total_fee", Value: "888"}},
+	}), "xml"))
 	var own []facts.Field
 	for _, f := range request {
 		if f.Name != "nonce_str" && f.Name != "sign" {
