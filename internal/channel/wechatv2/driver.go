@@ -44,7 +44,7 @@ type Config struct {
 	// APIv3 beside it the settings are the same.
 	PrivateKey secret.Text `env:"WECHAT_MCH_PRIVATE_KEY" key:"private" weak:"true" en:"Private key of the merchant API certificate (apiclient_key.pem): APIv3 needs it, APIv2 for refunds only" zh:"商户 API 证书的私钥（apiclient_key.pem）：APIv3 必填，APIv2 仅退款需要"`
 	MchCert    string      `env:"WECHAT_MCH_CERT" key:"certificate" weak:"true" en:"Merchant API certificate (apiclient_cert.pem): gives APIv3 the serial number, APIv2 needs it for refunds" zh:"商户 API 证书（apiclient_cert.pem）：APIv3 从中读取序列号，APIv2 退款需要"`
-	MchP12     secret.Text `env:"WECHAT_MCH_P12" key:"p12" weak:"true" en:"Merchant API certificate with its private key (apiclient_cert.p12) in base64, in place of the other two" zh:"商户 API 证书及私钥（apiclient_cert.p12）的 base64，可代替前两项"`
+	MchP12     secret.Text `env:"WECHAT_MCH_P12" key:"p12" weak:"true" en:"Merchant API certificate with its private key (apiclient_cert.p12) in base64, in place of both" zh:"商户 API 证书及私钥（apiclient_cert.p12）的 base64，可代替以上两种文件"`
 }
 
 // Identity is the app id and the merchant number.
