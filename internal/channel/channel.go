@@ -4,6 +4,7 @@ package channel
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -113,7 +114,7 @@ const (
 // Error is every channel error.
 type Error struct {
 	Kind       Kind
-	Op         string        // "open", "query", "close", "read", "return"
+	Op         string        // "open", "query", "close", "refund", "query_refund", "read", "return"
 	Code       string        // the platform's own code, or a short stable word of ours
 	Text       string        // the platform's text or ours; safe to log, holds no secret and no payload
 	RequestID  string        // the platform's, when it gave one
@@ -135,6 +136,12 @@ type Env struct {
 	Now     func() time.Time // wall time, for signatures
 	Random  io.Reader        // nonces
 	Log     *slog.Logger
+
+	// Certified makes the client of the calls that show a certificate; it is like HTTP otherwise. nil = there are no such
+	// calls.
+	Certified func(tls.Certificate) *http.Client
+	// SimSecure is the origin of the simulator's that asks for a certificate; "" = it has none. Never with Livemode.
+	SimSecure string
 }
 
 // Account identifies the merchant number that a Channel works for.

@@ -188,7 +188,7 @@ func (l *loader) missingKey(p *platform) {
 	for _, c := range p.candidates {
 		var names []string
 		for _, f := range c.fields {
-			if !f.shared && !f.weak && f.secret {
+			if !f.weak && f.secret {
 				names = append(names, f.name)
 			}
 		}

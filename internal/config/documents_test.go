@@ -191,6 +191,7 @@ const exampleHead = `# 票号 Piaohao 的配置。复制为 .env，去掉需要�
 #
 # 组合 Combinations:
 #   微信支付 WeChat Pay APIv2                          1 + 2
+#   微信支付 WeChat Pay APIv2, 可退款 with refunds       1 + 2 + 3 的商户证书及私钥 its certificate with key
 #   微信支付 WeChat Pay APIv3, 微信支付公钥 public key      1 + 3 + 4
 #   微信支付 WeChat Pay APIv3, 平台证书 certificates       1 + 3 + 5
 #   APIv2 已有订单继续处理 ends its orders beside APIv3   1 + 2 + 3 + 4

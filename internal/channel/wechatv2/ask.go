@@ -32,22 +32,44 @@ type said struct {
 // new order, such as SIGNERROR.
 type codes map[string]said
 
-// ask sends one signed request about a and returns the fields of the platform's signed answer, or the state that table
-// has for its err_code. Whatever is not signed by the platform in the attempt's own way is Unknown, whatever it says;
-// return_code FAIL never is signed (协议规则).
+// question is one request about a payment or a refund of an attempt.
+type question struct {
+	op, path string
+	number   string      // ours, of what it is about
+	fields   strict.Form // what it says beside identity, nonce and signature; none is empty
+	table    codes
+	proof    *http.Client // shows the merchant's certificate, nil = none is asked for
+}
+
+// ask asks about a's order, by our number.
 func (c *client) ask(ctx context.Context, op, path string, a pay.Attempt, extra strict.Form, table codes) (strict.Form, pay.State, error) {
+	return c.send(ctx, a, question{
+		op: op, path: path, number: a.OutTradeNo, table: table,
+		fields: append(strict.Form{{Name: "out_trade_no", Value: a.OutTradeNo}}, extra...),
+	})
+}
+
+// send sends one signed request and returns the fields of the platform's signed answer, or the state that the question's
+// table has for its err_code. Whatever is not signed by the platform in the attempt's own way is Unknown, whatever it
+// says; return_code FAIL never is signed (协议规则).
+func (c *client) send(ctx context.Context, a pay.Attempt, q question) (strict.Form, pay.State, error) {
+	op := q.op
 	variant := cmp.Or(a.Variant, c.variant)
 	if variant != signMD5 && variant != signHMAC {
 		return nil, "", fail(op, channel.Unknown, "variant", "the attempt was begun with a way to sign that is not known")
 	}
-	body := c.request(variant, path, a, extra)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, bytes.NewReader(body))
+	env, base := c.env, c.base
+	if q.proof != nil {
+		env.HTTP, base = q.proof, c.secure
+	}
+	body := c.request(variant, a, q)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+q.path, bytes.NewReader(body))
 	if err != nil {
 		return nil, "", &channel.Error{Kind: channel.Unknown, Op: op, Code: "request", Text: "the request could not be made", Cause: err}
 	}
 	req.Header.Set("Content-Type", "text/xml; charset=utf-8")
 	req.Header.Set("User-Agent", userAgent)
-	answer, err := c.env.Call(op, req, c.backup...)
+	answer, err := env.Call(op, req, c.backup...)
 	if err != nil {
 		return nil, "", err
 	}
@@ -66,7 +88,7 @@ func (c *client) ask(ctx context.Context, op, path string, a pay.Attempt, extra 
 		return fields, "", nil
 	}
 	code := clean(fields.Get("err_code"))
-	switch meaning, known := table[code]; {
+	switch meaning, known := q.table[code]; {
 	case fields.Get("result_code") != "FAIL" || !known:
 		return nil, "", fail(op, channel.Unknown, cmp.Or(code, "result_code"), clean(fields.Get("err_code_des")))
 	case !c.ours(fields):
@@ -78,18 +100,17 @@ func (c *client) ask(ctx context.Context, op, path string, a pay.Attempt, extra 
 	}
 }
 
-// request is the signed body of a request about a. The nonce follows from key, path and number instead of chance:
-// it is as unpredictable for others, and a repeat is the identical request (money rule 2).
-func (c *client) request(variant, path string, a pay.Attempt, extra strict.Form) []byte {
+// request is the signed body of a question about a. The nonce follows from key, path and number instead of chance: it is
+// as unpredictable for others, and a repeat is the identical request (money rule 2).
+func (c *client) request(variant string, a pay.Attempt, q question) []byte {
 	mac := hmac.New(sha256.New, []byte(c.key.Reveal()))
-	mac.Write([]byte("nonce_str\n" + path + "\n" + a.OutTradeNo))
+	mac.Write([]byte("nonce_str\n" + q.path + "\n" + q.number))
 	fields := append(strict.Form{
 		{Name: "appid", Value: a.AppID},
 		{Name: "mch_id", Value: a.MerchantID},
 		{Name: "nonce_str", Value: strings.ToUpper(hex.EncodeToString(mac.Sum(nil)))[:nonceSize]},
-		{Name: "out_trade_no", Value: a.OutTradeNo},
 		{Name: "sign_type", Value: variant},
-	}, extra...)
+	}, q.fields...)
 	sortFields(fields)
 	fields = append(fields, strict.Pair{Name: "sign", Value: string(c.sign(nil, variant, fields))})
 	return message(fields)

@@ -7,9 +7,11 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/md5" //nolint:gosec // the platform's own derivation of the key for req_info
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -37,6 +39,12 @@ type Config struct {
 	MerchantID string      `env:"WECHAT_MCH_ID" en:"Merchant number, 8 to 10 digits" zh:"商户号，8 到 10 位数字"`
 	MchKey     secret.Text `env:"WECHAT_MCH_KEY" en:"APIv2: API key, 32 characters; it signs the messages of both sides" zh:"APIv2：API 密钥（商户密钥），32 个字符，双方的报文都用它签名"`
 	SignType   string      `env:"WECHAT_SIGN_TYPE" weak:"true" en:"APIv2: how messages are signed, MD5 (default) or HMAC-SHA256" zh:"APIv2：签名方式，MD5（默认）或 HMAC-SHA256"`
+
+	// Refunds show the merchant API certificate, everything else does without: MchCert with PrivateKey, or MchP12. With
+	// APIv3 beside it the settings are the same.
+	PrivateKey secret.Text `env:"WECHAT_MCH_PRIVATE_KEY" key:"private" weak:"true" en:"Private key of the merchant API certificate (apiclient_key.pem): APIv3 needs it, APIv2 for refunds only" zh:"商户 API 证书的私钥（apiclient_key.pem）：APIv3 必填，APIv2 仅退款需要"`
+	MchCert    string      `env:"WECHAT_MCH_CERT" key:"certificate" weak:"true" en:"Merchant API certificate (apiclient_cert.pem): gives APIv3 the serial number, APIv2 needs it for refunds" zh:"商户 API 证书（apiclient_cert.pem）：APIv3 从中读取序列号，APIv2 退款需要"`
+	MchP12     secret.Text `env:"WECHAT_MCH_P12" key:"p12" weak:"true" en:"Merchant API certificate with its private key (apiclient_cert.p12) in base64, in place of both" zh:"商户 API 证书及私钥（apiclient_cert.p12）的 base64，可代替以上两种文件"`
 }
 
 // Identity is the app id and the merchant number.
@@ -54,6 +62,7 @@ var Driver = channel.Driver{
 			// A phone shows the code too: it is scanned from another device.
 			Name: "native", Shape: pay.ShapeQR, Phone: true, Desktop: true, Lifetime: codeLifetime,
 		}},
+		Refunds: refundLimits,
 	},
 	Settings: func() channel.Settings { return &Config{} },
 	New:      New,
@@ -66,6 +75,10 @@ type client struct {
 	key     secret.Text
 	variant string       // of new attempts
 	reqInfo cipher.Block // opens req_info of refund notices
+
+	secure string            // base of the calls that show a certificate, "" = there are none
+	cert   *x509.Certificate // that they show, nil = none
+	proof  *http.Client      // shows it, nil = there is none
 }
 
 // New builds the channel of one account from a *Config. An error names the setting at fault and repeats nothing of
@@ -79,19 +92,22 @@ func New(settings channel.Settings, env channel.Env) (channel.Channel, error) {
 		return nil, err
 	}
 	c := &client{env: env, key: cfg.MchKey, variant: cfg.signType()}
+	if cert, _ := cfg.certificate(env.Now()); cert != nil && env.Certified != nil {
+		c.cert, c.proof = cert.Leaf, env.Certified(*cert)
+	}
 	switch {
 	case cfg.AppID != env.Account.AppID:
 		return nil, errors.New("WECHAT_APP_ID: is not the account's app id")
 	case cfg.MerchantID != env.Account.MerchantID:
 		return nil, errors.New("WECHAT_MCH_ID: is not the account's merchant number")
-	case env.Account.Livemode && env.Sim != "":
+	case env.Account.Livemode && (env.Sim != "" || env.SimSecure != ""):
 		return nil, errors.New("wechatv2: a live account speaks to the platform only")
 	case env.Account.Livemode:
-		c.base, c.backup = liveURL, []string{backupHost}
+		c.base, c.secure, c.backup = liveURL, liveURL, []string{backupHost}
 	case env.Sim == "":
 		return nil, errors.New("wechatv2: the platform has no sandbox; a test account needs the simulator")
 	default:
-		c.base = strings.TrimSuffix(env.Sim, "/")
+		c.base, c.secure = strings.TrimSuffix(env.Sim, "/"), strings.TrimSuffix(env.SimSecure, "/")
 	}
 	var err error
 	if c.reqInfo, err = reqInfoCipher(cfg.MchKey.Reveal()); err != nil {

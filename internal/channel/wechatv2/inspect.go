@@ -33,7 +33,7 @@ var published = []string{
 }
 
 // Inspect says what was found, every fault at once.
-func (c *Config) Inspect(time.Time) []channel.Finding {
+func (c *Config) Inspect(now time.Time) []channel.Finding {
 	found := slices.Concat(inspectAppID(c.AppID), inspectMchID(c.MerchantID), inspectKey(c.MchKey.Reveal()))
 	switch c.signType() {
 	case signMD5, signHMAC:
@@ -45,7 +45,11 @@ func (c *Config) Inspect(time.Time) []channel.Finding {
 			Level: channel.LevelOK, Code: "api_v2", Setting: "WECHAT_MCH_KEY", Text: "APIv2 key of 32 characters; messages are signed with " + c.signType(),
 		})
 	}
-	return found
+	_, refunds := c.certificate(now)
+	if channel.Faulty(found) != nil { // what a certificate lacks may follow from it
+		refunds = slices.DeleteFunc(refunds, func(f channel.Finding) bool { return f.Level != channel.LevelError })
+	}
+	return append(found, refunds...)
 }
 
 func (c *Config) signType() string { return cmp.Or(c.SignType, signMD5) }

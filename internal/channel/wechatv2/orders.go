@@ -145,7 +145,7 @@ func (c *client) transaction(source pay.Source, fields strict.Form, variant stri
 		return pay.Observation{}, false
 	}
 	obs.Amount, obs.Currency, obs.TransactionID = amount, cmp.Or(fields.Get("fee_type"), pay.CNY), fields.Get("transaction_id")
-	obs.PaidAt = moment(fields.Get("time_end"))
+	obs.PaidAt = moment(timeLayout, fields.Get("time_end"))
 	return obs, true
 }
 

@@ -1,6 +1,7 @@
 package wechatv2
 
 import (
+	"cmp"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -13,8 +14,10 @@ import (
 )
 
 const (
-	maxBody    = 127              // bytes (统一下单, body: String(127); the page does not say of what, bytes fit in any case)
-	timeLayout = "20060102150405" // of every time, in Beijing (time_start, time_expire, time_end)
+	maxBody      = 127                   // bytes (统一下单, body: String(127); the page does not say of what, bytes fit in any case)
+	maxDesc      = 80                    // bytes (申请退款, refund_desc: String(80))
+	timeLayout   = "20060102150405"      // of a payment's times, in Beijing (time_start, time_expire, time_end)
+	refundLayout = "2006-01-02 15:04:05" // of a refund's (查询退款, refund_success_time_$n)
 )
 
 var beijing = time.FixedZone("", 8*60*60)
@@ -41,11 +44,13 @@ func message(fields strict.Form) []byte {
 	return append(out, "</xml>"...)
 }
 
-// body is the payment's text as this wire can carry it. & = / become full-width, because they can re-cut signed text
-// (money rule 3); characters beyond U+FFFF are refused by the platform, and control characters have no place in a
-// wallet. Nothing left → the order's number.
-func body(a pay.Attempt) string {
-	text := strings.Map(func(r rune) rune {
+// body is the payment's text as this wire can carry it. Nothing left → the order's number.
+func body(a pay.Attempt) string { return cmp.Or(carried(a.Subject, maxBody), a.OutTradeNo) }
+
+// carried is a shop's text as this wire can carry it. & = / become full-width, because they can re-cut signed text (money
+// rule 3); characters beyond U+FFFF are refused by the platform, and control characters have no place in a wallet.
+func carried(text string, limit int) string {
+	text = strings.Map(func(r rune) rune {
 		switch {
 		case r == '&':
 			return '＆'
@@ -57,12 +62,8 @@ func body(a pay.Attempt) string {
 			return -1
 		}
 		return r
-	}, a.Subject)
-	text = strings.TrimSpace(cut(strings.TrimSpace(text), maxBody))
-	if text == "" {
-		return a.OutTradeNo
-	}
-	return text
+	}, text)
+	return strings.TrimSpace(cut(strings.TrimSpace(text), limit))
 }
 
 // clientIP is spbill_create_ip, which the platform wants of every order: the payer's address, or our own machine's
@@ -88,8 +89,8 @@ func fen(text string) (pay.Fen, bool) {
 }
 
 // moment reads a time of the platform's; the zero time when it is none, because money counts without its time too.
-func moment(text string) time.Time {
-	at, err := time.ParseInLocation(timeLayout, text, beijing)
+func moment(layout, text string) time.Time {
+	at, err := time.ParseInLocation(layout, text, beijing)
 	if err != nil {
 		return time.Time{}
 	}

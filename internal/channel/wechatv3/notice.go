@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"errors"
 	"net/http"
+	"strings"
 
 	"piaohao/internal/channel"
 	"piaohao/internal/pay"
@@ -24,14 +25,6 @@ type resource struct {
 	Ciphertext     []byte `json:"ciphertext"` // base64 of ciphertext and tag
 	AssociatedData string `json:"associated_data"`
 	Nonce          string `json:"nonce"`
-}
-
-// refundStates maps refund_status (退款结果回调通知). A notice with another one tells nothing.
-var refundStates = map[string]pay.RefundStatus{
-	"SUCCESS":    pay.RefundSucceeded,
-	"PROCESSING": pay.RefundProcessing,
-	"CLOSED":     pay.RefundFailed,
-	"ABNORMAL":   pay.RefundAbnormal,
 }
 
 // Read verifies a notice and reads it by its event_type: a payment; a refund, which is never a second payment; or
@@ -60,7 +53,7 @@ func (c *client) Read(in channel.Inbound) (pay.Observation, error) {
 	case "TRANSACTION.SUCCESS":
 		obs, err = c.payment(notice.Resource)
 	case "REFUND.SUCCESS", "REFUND.ABNORMAL", "REFUND.CLOSED":
-		obs, err = c.refund(notice.Resource)
+		obs, err = c.refund(notice.Resource, strings.TrimPrefix(notice.EventType, "REFUND."))
 	default:
 		obs = c.about(pay.FromNotice, pay.Attempt{}, pay.Unknown)
 	}
@@ -78,8 +71,9 @@ func (c *client) payment(r resource) (pay.Observation, error) {
 	return c.transaction(pay.FromNotice, text)
 }
 
-// refund reads a refund notice. It carries no app id.
-func (c *client) refund(r resource) (pay.Observation, error) {
+// refund reads a refund notice whose event_type ends in event. It carries no app id. When it contradicts itself, its refund is
+// asked about.
+func (c *client) refund(r resource, event string) (pay.Observation, error) {
 	text, err := decrypt(c.aead, r, "refund")
 	if err != nil {
 		return pay.Observation{}, err
@@ -90,6 +84,7 @@ func (c *client) refund(r resource) (pay.Observation, error) {
 		TransactionID string `json:"transaction_id"`
 		RefundNo      string `json:"out_refund_no"`
 		Status        string `json:"refund_status"`
+		SuccessTime   string `json:"success_time"`
 		Amount        struct {
 			Refund pay.Fen `json:"refund"`
 		} `json:"amount"`
@@ -97,10 +92,17 @@ func (c *client) refund(r resource) (pay.Observation, error) {
 	if err := strict.Decode(text, &t); err != nil {
 		return pay.Observation{}, err
 	}
+	if t.OutTradeNo == "" || t.RefundNo == "" || t.Amount.Refund <= 0 {
+		return pay.Observation{}, errors.New("names no order, no refund or no amount")
+	}
 	obs := c.about(pay.FromNotice, pay.Attempt{OutTradeNo: t.OutTradeNo}, pay.Unknown)
 	obs.MerchantID, obs.TransactionID = t.MerchantID, t.TransactionID
-	if status, ok := refundStates[t.Status]; ok {
-		obs.Refund = &pay.RefundFact{OutRefundNo: t.RefundNo, Amount: t.Amount.Refund, Status: status}
+	if t.Status != event {
+		obs.Hint = true
+		return obs, nil
+	}
+	obs.Refund = &pay.RefundFact{
+		OutRefundNo: t.RefundNo, Amount: t.Amount.Refund, Status: refundStates[t.Status], At: moment(t.SuccessTime),
 	}
 	return obs, nil
 }

@@ -92,19 +92,36 @@ func TestA27NoticeThatIsNoPayment(t *testing.T) {
 func TestA15NoticeOfARefund(t *testing.T) {
 	t.Parallel()
 	text := `{"mchid":"` + facts.MerchantID + `","out_trade_no":"` + facts.OutTradeNo + `","transaction_id":"` + facts.TransactionID +
-		`","out_refund_no":"r1","refund_id":"50000000382019052709732678859","refund_status":"SUCCESS","amount":{"total":100,"refund":30,"payer_total":100,"payer_refund":30}}`
+		`","out_refund_no":"r1","refund_id":"50000000382019052709732678859","refund_status":"SUCCESS","success_time":"2018-06-08T10:34:56+08:00","amount":{"total":100,"refund":30,"payer_total":100,"payer_refund":30}}`
 	c := build(t, nil)
 	got, err := c.Read(inbound(envelope("REFUND.SUCCESS", sealed("refund", text))))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.State == pay.Paid || got.Refund == nil || *got.Refund != (pay.RefundFact{OutRefundNo: "r1", Amount: 30, Status: pay.RefundSucceeded}) {
+	at := time.Date(2018, 6, 8, 2, 34, 56, 0, time.UTC)
+	if got.State != pay.Unknown || got.Refund == nil || *got.Refund != (pay.RefundFact{OutRefundNo: "r1", Amount: 30, Status: pay.RefundSucceeded, At: at}) {
 		t.Fatalf("%+v %+v", got, got.Refund)
+	}
+	for event, status := range map[string]pay.RefundStatus{"SUCCESS": pay.RefundSucceeded, "ABNORMAL": pay.RefundAbnormal, "CLOSED": pay.RefundFailed} {
+		for _, told := range []string{"SUCCESS", "ABNORMAL", "CLOSED", "PROCESSING", "FAIL", ""} {
+			got, err := c.Read(inbound(envelope("REFUND."+event, sealed("refund", strings.Replace(text, `"refund_status":"SUCCESS"`, `"refund_status":"`+told+`"`, 1)))))
+			switch {
+			case err != nil:
+				t.Errorf("A15 %s that tells %q: %v", event, told, err)
+			case told == event && (got.Refund == nil || got.Refund.Status != status || got.Hint):
+				t.Errorf("A15 %s: %+v", event, got)
+			case told != event && (got.Refund != nil || !got.Hint || got.State != pay.Unknown):
+				t.Errorf("A15 %s that tells %q: %+v", event, told, got)
+			}
+		}
 	}
 	for name, in := range map[string]channel.Inbound{
 		"A15 a refund named a payment":   inbound(envelope("TRANSACTION.SUCCESS", sealed("refund", text))),
 		"A15 a payment named a refund":   inbound(envelope("REFUND.SUCCESS", sealed("transaction", facts.Paid))),
-		"A15 a payment's text as refund": inbound(envelope("REFUND.SUCCESS", sealed("refund", `{"amount":{"refund":"x"}}`))),
+		"A15 a payment's text as refund": inbound(envelope("REFUND.SUCCESS", sealed("refund", facts.Paid))),
+		"A15 an amount of text":          inbound(envelope("REFUND.SUCCESS", sealed("refund", `{"amount":{"refund":"x"}}`))),
+		"A15 a refund of no number":      inbound(envelope("REFUND.SUCCESS", sealed("refund", strings.Replace(text, `"r1"`, `""`, 1)))),
+		"A15 a refund of nothing":        inbound(envelope("REFUND.SUCCESS", sealed("refund", strings.Replace(text, `"refund":30`, `"refund":0`, 1)))),
 	} {
 		if got, err := c.Read(in); err == nil {
 			t.Errorf("%s: %+v", name, got)

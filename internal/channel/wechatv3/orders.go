@@ -176,8 +176,15 @@ func (c *client) transaction(source pay.Source, text []byte) (pay.Observation, e
 		return obs, nil
 	}
 	obs.Amount, obs.Currency, obs.TransactionID = t.Amount.Total, t.Amount.Currency, t.TransactionID
-	if at, err := time.Parse(time.RFC3339, t.SuccessTime); err == nil { // money counts without its time too
-		obs.PaidAt = at.UTC()
-	}
+	obs.PaidAt = moment(t.SuccessTime)
 	return obs, nil
+}
+
+// moment reads a time of the platform's; the zero time when it is none, because money counts without its time too.
+func moment(text string) time.Time {
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return at.UTC()
 }

@@ -1,6 +1,7 @@
 package wechatv3
 
 import (
+	"cmp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -8,15 +9,23 @@ import (
 	"piaohao/internal/pay"
 )
 
-// maxDescription is the limit of description, string(127) (Native下单). The page does not say of what: bytes fit
-// whichever unit is meant.
-const maxDescription = 127
+// Limits of texts: description, string(127) (Native下单), and reason, string(80) (申请退款). The pages do not say of what:
+// bytes fit whichever unit is meant.
+const (
+	maxDescription = 127
+	maxReason      = 80
+)
 
-// description is the payment's text as this wire can carry it. & = / become full-width, because they can re-cut
-// signed text elsewhere (money rule 3); characters beyond U+FFFF are refused by the platform (接口规则: UTF-8 of
-// one to three bytes), and control characters have no place in a wallet. Nothing left → the order's number.
+// description is the payment's text as this wire can carry it. Nothing left → the order's number.
 func description(a pay.Attempt) string {
-	text := strings.Map(func(r rune) rune {
+	return cmp.Or(carried(a.Subject, maxDescription), a.OutTradeNo)
+}
+
+// carried is a shop's text as this wire can carry it. & = / become full-width, because they can re-cut signed text
+// elsewhere (money rule 3); characters beyond U+FFFF are refused by the platform (接口规则: UTF-8 of one to three bytes),
+// and control characters have no place in a wallet.
+func carried(text string, limit int) string {
+	text = strings.Map(func(r rune) rune {
 		switch {
 		case r == '&':
 			return '＆'
@@ -28,12 +37,8 @@ func description(a pay.Attempt) string {
 			return -1
 		}
 		return r
-	}, a.Subject)
-	text = strings.TrimSpace(cut(strings.TrimSpace(text), maxDescription))
-	if text == "" {
-		return a.OutTradeNo
-	}
-	return text
+	}, text)
+	return strings.TrimSpace(cut(strings.TrimSpace(text), limit))
 }
 
 // cut shortens s to at most limit bytes without splitting a character.
