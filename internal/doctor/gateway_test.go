@@ -18,7 +18,7 @@ func TestARunningGateway(t *testing.T) {
 	w := good(t)
 	w.in.Online = true
 	c := w.in.Config
-	c.DataDir = t.TempDir()
+	c.DataDir, c.LogDir = t.TempDir(), t.TempDir()
 	c.Database = secret.New("sqlite:" + filepath.Join(c.DataDir, "live.db"))
 	c.ListenAddr = freeAddr(t)
 	ctx, stop := context.WithCancel(t.Context())

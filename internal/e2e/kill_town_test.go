@@ -74,7 +74,7 @@ func newKillRun(ctx context.Context, t *testing.T, plan killPlan) *killRun {
 	r.sink = newSink(t, "whsec_"+base64.StdEncoding.EncodeToString(key))
 
 	r.sim = startProcess(t, r.bin, "sim", filepath.Join(r.dir, "sim.log"), "SIM_ADDR="+simAddr, "DEMO_ADDR=off",
-		"SIM_PUBLIC_URL="+r.platform.url, "DATA_DIR="+filepath.Join(r.dir, "sim"))
+		"SIM_PUBLIC_URL="+r.platform.url, "DATA_DIR="+filepath.Join(r.dir, "sim"), "LOG_DIR="+filepath.Join(r.dir, "logs"))
 	r.await(ctx, r.simURL+"/sim/faults", r.sim)
 	// A dropped notice is never tried again: only the gateway's own questions can find that payment.
 	r.post(ctx, r.simURL+"/sim/faults", map[string]any{
@@ -111,7 +111,7 @@ func (r *killRun) pause(ctx context.Context, most time.Duration) {
 
 func (r *killRun) startGateway(ctx context.Context) {
 	r.gateway = startProcess(r.t, r.bin, "serve", filepath.Join(r.dir, "gateway.log"), "LISTEN_ADDR="+r.addr, "SIM_ADDR=off",
-		"SIM_PUBLIC_URL="+r.platform.url, "DEMO_ADDR=off", "DATA_DIR="+filepath.Join(r.dir, "data"), "PUBLIC_URL="+r.front.url,
+		"SIM_PUBLIC_URL="+r.platform.url, "DEMO_ADDR=off", "DATA_DIR="+filepath.Join(r.dir, "data"), "LOG_DIR="+filepath.Join(r.dir, "logs"), "PUBLIC_URL="+r.front.url,
 		"WEBHOOK_URL="+r.sink.url, "WEBHOOK_SECRET="+r.sink.secret)
 	r.await(ctx, "http://"+r.addr+"/payment", r.gateway)
 }
