@@ -101,7 +101,24 @@ func New(kit *simkit.Kit, o Options) (*Sim, error) {
 	}
 	kit.Notices.Register(platformName, postman{s})
 	kit.Notices.Register(v2PostmanName, v2Postman{s})
-	return s, nil
+	kit.Notices.Register(refundPostmanName, refundPostman{postman{s}})
+	kit.Notices.Register(v2RefundPostmanName, v2RefundPostman{v2Postman{s}})
+	return s, s.openLedger()
+}
+
+// openLedger sums what was paid in books that were begun before there were refunds.
+func (s *Sim) openLedger() error {
+	kept, err := simkit.List[order](s.kit.Books, orderKind)
+	if err != nil {
+		return err
+	}
+	var paid int64
+	for _, o := range kept {
+		if o.isPaid() {
+			paid += o.Total
+		}
+	}
+	return s.kit.OpenLedger(platformName, paid)
 }
 
 func newCredentials(kit *simkit.Kit, o Options, merchant, platform *rsa.PrivateKey) (Credentials, error) {
