@@ -160,6 +160,9 @@ func (n *Node) buildSim() (sims.Credentials, error) {
 	n.closers = append(n.closers, sim.Close)
 	n.sim = sim
 	err = n.listen("simulator", "SIM_ADDR", n.config.SimAddr, sim.Handler())
+	n.servers = append(n.servers, server{
+		name: "simulator's TLS", variable: "SIM_ADDR", listener: sim.Secure(), http: httpx.NewServer(sim.Handler(), n.log),
+	})
 	return sim.Credentials(), err
 }
 

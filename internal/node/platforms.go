@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -31,11 +32,16 @@ const (
 	credentialsBody  = 64 << 10
 )
 
-// newSim builds the simulator of both platforms, with its books under the data folder.
+// newSim builds the simulator of both platforms, with its books under the data folder. Its TLS takes any free port on the
+// same host: only the credentials that it hands out name it.
 func newSim(c config.Config, log *slog.Logger) (*sims.Sim, error) {
+	host, _, err := net.SplitHostPort(c.SimAddr)
+	if err != nil {
+		return nil, fmt.Errorf("SIM_ADDR: %w", err)
+	}
 	return sims.New(sims.Options{
 		PublicURL: c.SimURL, CashierURL: c.SimCashier, Dir: filepath.Join(c.DataDir, "sim"), Wall: time.Now,
-		HTTP: outbound(noticeTimeout), Random: rand.Reader, Seed: seed(), Log: log,
+		HTTP: outbound(noticeTimeout), Random: rand.Reader, Seed: seed(), Log: log, SecureAddr: net.JoinHostPort(host, "0"),
 	})
 }
 

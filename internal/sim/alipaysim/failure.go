@@ -52,6 +52,13 @@ var subMessages = map[string]string{
 	"ACQ.TRADE_HAS_SUCCESS":                "交易已被支付",
 	"ACQ.TRADE_HAS_CLOSE":                  "交易已经关闭",
 	"ACQ.CONTEXT_INCONSISTENT":             "交易信息被篡改",
+	"ACQ.SYSTEM_ERROR":                     "系统错误",
+	"ACQ.REFUND_AMT_NOT_EQUAL_TOTAL":       "退款金额超限",
+	"ACQ.REASON_TRADE_REFUND_FEE_ERR":      "退款金额无效",
+	"ACQ.DISCORDANT_REPEAT_REQUEST":        "请求信息不一致",
+	"ACQ.TRADE_HAS_FINISHED":               "交易已完结",
+	"ACQ.TRADE_NOT_ALLOW_REFUND":           "当前交易不允许退款",
+	"ACQ.SELLER_BALANCE_NOT_ENOUGH":        "商户的支付宝账户中无足够的资金进行退款",
 	"ACQ.NOW_TIME_AFTER_EXPIRE_TIME_ERROR": "当前时间已超过允许支付的时间",
 }
 

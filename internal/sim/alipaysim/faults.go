@@ -11,7 +11,11 @@ import (
 // defaults of today's docs. Loss, delay and the like are simkit.Faults. They
 // are forgotten at a restart.
 type Faults struct {
-	UnknownResult    bool `json:"unknown_result"`     // query and close take effect and answer 20000
+	UnknownResult    bool `json:"unknown_result"`     // calls take effect and answer 20000
+	FundChangeN      bool `json:"fund_change_n"`      // a refund takes effect and says fund_change N
+	FundChangeAbsent bool `json:"fund_change_absent"` // replies to refunds have no fund_change
+	LateRefunds      bool `json:"late_refunds"`       // a refund is done only refund_ms after it was answered, with N
+	NoRefundNotices  bool `json:"no_refund_notices"`  // refunds are not notified (docs of 2026)
 	EscapedSlash     bool `json:"escaped_slash"`      // replies write / as \/ and sign what they write
 	SlashSignedPlain bool `json:"slash_signed_plain"` // replies write / as \/ and sign / (old gateways)
 	UnsignedSuccess  bool `json:"unsigned_success"`   // code 10000 comes without sign

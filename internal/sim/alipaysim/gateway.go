@@ -132,7 +132,7 @@ func (s *Sim) takes(t signType) bool {
 
 func isMethod(name string) bool {
 	switch name {
-	case methodPagePay, methodWapPay, methodQuery, methodClose, methodCert:
+	case methodPagePay, methodWapPay, methodQuery, methodClose, methodCert, methodRefund, methodRefundQuery:
 		return true
 	}
 	return false
@@ -168,7 +168,7 @@ func (s *Sim) answer(w http.ResponseWriter, c call, refused *failure) {
 	if fate.LoseAnswer {
 		simkit.LoseAnswer()
 	}
-	if refused == nil && s.faults.Load().UnknownResult {
+	if refused == nil && (s.faults.Load().UnknownResult || fate.FailAfter) {
 		refused, n = unknownResult(), nil
 	}
 	if refused != nil {
@@ -195,8 +195,13 @@ func (s *Sim) run(c call) (node, *failure) {
 	if refused != nil {
 		return nil, refused
 	}
-	if c.method() == methodCert {
+	switch c.method() {
+	case methodCert:
 		return s.download(biz)
+	case methodRefund:
+		return s.refund(biz)
+	case methodRefundQuery:
+		return s.refundQuery(biz)
 	}
 	ref, refused := parseRef(biz)
 	if refused != nil {

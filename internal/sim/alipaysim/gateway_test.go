@@ -27,7 +27,7 @@ func TestCommonRefusals(t *testing.T) {
 		{"app_id unknown", set("app_id", "2021000000009999"), none, "40002", "isv.invalid-app-id", node, false},
 		{"app_id unknown and unsigned: the app is looked up first", set("app_id", "1"), drop("sign"), "40002", "isv.invalid-app-id", node, false},
 		{"method missing", drop("method"), none, "40001", "isv.missing-method", "error_response", true},
-		{"method unknown", set("method", "alipay.trade.refund"), none, "40002", "isv.invalid-method", "error_response", true},
+		{"method unknown", set("method", "alipay.trade.cancel"), none, "40002", "isv.invalid-method", "error_response", true},
 		{"sign_type missing", drop("sign_type"), none, "40001", "isv.missing-signature-type", node, true},
 		{"sign missing", none, drop("sign"), "40001", "isv.missing-signature", node, true},
 		{"timestamp missing", drop("timestamp"), none, "40001", "isv.missing-timestamp", node, true},

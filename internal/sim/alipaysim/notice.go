@@ -18,24 +18,48 @@ import (
 // TRADE_SUCCESS always, TRADE_CLOSED only when switched on (docs of 2026 against
 // those of 2020). An expiry is noticed when the trade is next looked at.
 func (s *Sim) notify(tx *simkit.Tx, t trade) error {
-	isSent := t.Status == tradeSuccess || t.Status == tradeClosed && s.faults.Load().ClosedNotices
+	isSent := t.Status == tradeSuccess || t.Status == tradeClosed && t.Paid.IsZero() && s.faults.Load().ClosedNotices
 	if !isSent || t.Order.NotifyURL == "" {
 		return nil
 	}
-	content, err := json.Marshal(t)
+	return s.owe(tx, notice{trade: t}, time.Time{})
+}
+
+// notifyRefund makes the notice of a refund due when it is done. It goes where the payment's went: trade.refund names no
+// address (its docs, 触发通知).
+func (s *Sim) notifyRefund(tx *simkit.Tx, t trade, r refund) error {
+	if t.Order.NotifyURL == "" || s.faults.Load().NoRefundNotices {
+		return nil
+	}
+	return s.owe(tx, notice{trade: t.at(r.Done), Refund: &r}, r.Done)
+}
+
+// notice is what is kept of one between its tries: the trade as it was, and the refund that it tells of.
+type notice struct {
+	trade
+	Refund *refund `json:"refund,omitempty"`
+}
+
+func (s *Sim) owe(tx *simkit.Tx, n notice, due time.Time) error {
+	content, err := json.Marshal(n)
 	if err != nil {
 		return err
 	}
-	return s.kit.Notices.Add(tx, simkit.Notice{ID: t.notifyID(), Platform: s.Name(), URL: t.Order.NotifyURL, Content: content})
+	return s.kit.Notices.Add(tx, simkit.Notice{
+		ID: n.notifyID(), Platform: s.Name(), URL: n.Order.NotifyURL, Due: due, Content: content,
+	})
 }
 
 // notifyID is 34 digits that stay the same over the notice's tries.
-func (t trade) notifyID() string {
-	sum := sha256.Sum256([]byte(t.TradeNo + t.Status))
-	at := t.Paid
+func (n notice) notifyID() string {
+	event, at := n.TradeNo+n.Status, n.Paid
 	if at.IsZero() {
-		at = t.Closed
+		at = n.Closed
 	}
+	if n.Refund != nil {
+		event, at = n.TradeNo+"refund"+n.Refund.RequestNo, n.Refund.Done
+	}
+	sum := sha256.Sum256([]byte(event))
 	return fmt.Sprintf("%s0022%011d%011d", at.In(beijing).Format("20060102"),
 		binary.BigEndian.Uint64(sum[:])%1e11, binary.BigEndian.Uint64(sum[8:])%1e11)
 }
@@ -58,7 +82,7 @@ func (postman) Acknowledged(status int, body []byte) bool {
 
 // Write makes one try's form. A probe's signature is over another text.
 func (p postman) Write(n simkit.Notice, probe bool) (http.Header, []byte, error) {
-	var t trade
+	var t notice
 	if err := json.Unmarshal(n.Content, &t); err != nil {
 		return nil, nil, fmt.Errorf("notice %s: %w", n.ID, err)
 	}
@@ -100,7 +124,7 @@ func signMessage(key *rsa.PrivateKey, t signType, message params, probe bool) (p
 
 // noticeFields are those of a real trade notice, now being its notify_time.
 // Empty values are never sent.
-func (s *Sim) noticeFields(t trade, now time.Time) params {
+func (s *Sim) noticeFields(t notice, now time.Time) params {
 	amount := simkit.Yuan(t.Order.Fen)
 	p := params{
 		"notify_time": formatTime(now), "notify_type": "trade_status_sync", "notify_id": t.notifyID(),
@@ -109,11 +133,14 @@ func (s *Sim) noticeFields(t trade, now time.Time) params {
 		"buyer_id": buyerID, "buyer_logon_id": buyerLogonID, "seller_id": s.credentials.SellerID, "seller_email": sellerEmail,
 		"total_amount": amount, "subject": t.Order.Subject, "gmt_create": formatTime(t.Created),
 	}
-	if t.Status == tradeSuccess {
+	switch {
+	case t.Refund != nil:
+		t.refundFields(p)
+	case t.Status == tradeSuccess:
 		p["receipt_amount"], p["invoice_amount"], p["buyer_pay_amount"], p["point_amount"] = amount, amount, amount, "0.00"
 		p["fund_bill_list"] = `[{"amount":"` + amount + `","fundChannel":"ALIPAYACCOUNT"}]`
 		p["gmt_payment"] = formatTime(t.Paid)
-	} else {
+	default:
 		p["gmt_close"] = formatTime(t.Closed)
 	}
 	if t.Order.Body != "" {
@@ -123,6 +150,19 @@ func (s *Sim) noticeFields(t trade, now time.Time) params {
 		p["passback_params"] = t.Order.Passback
 	}
 	return p
+}
+
+// refundFields are those of real notices of refunds (stored samples of 2016 to 2020): refund_fee is the sum of all refunds
+// of the trade so far, and nothing tells what was received.
+func (n notice) refundFields(p params) {
+	done, _ := n.refunded(n.Refund.Done)
+	p["gmt_payment"] = formatTime(n.Paid)
+	p["gmt_refund"] = n.Refund.Done.In(beijing).Format(wireTime + ".000")
+	p["refund_fee"] = simkit.Yuan(done)
+	p["out_biz_no"] = n.Refund.RequestNo
+	if n.Status == tradeClosed {
+		p["gmt_close"] = formatTime(n.Closed)
+	}
 }
 
 // returnLink is the payer's way back after paying: the merchant's return_url

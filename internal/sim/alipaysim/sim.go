@@ -8,7 +8,7 @@
 // It is written from the platform's documents alone and shares no code with
 // the gateway's own client: each is a check on the other.
 //
-// It covers page.pay, wap.pay, query, close, notices and the return link of an
+// It covers page.pay, wap.pay, query, close, refund, refund query, notices and the return link of an
 // app in public-key mode or in certificate mode. Where the documents are silent, a comment says what
 // was chosen.
 package alipaysim
@@ -98,7 +98,22 @@ func New(kit *simkit.Kit, o Options) (*Sim, error) {
 		s.credentials.AppCert, s.credentials.AlipayCert, s.credentials.AlipayRootCert = c.app, c.alipay, c.root
 	}
 	kit.Notices.Register(s.Name(), postman{s})
-	return s, nil
+	return s, s.openLedger()
+}
+
+// openLedger sums what was paid in books that were begun before there were refunds.
+func (s *Sim) openLedger() error {
+	trades, err := simkit.List[trade](s.kit.Books, kindTrade)
+	if err != nil {
+		return err
+	}
+	var paid int64
+	for _, t := range trades {
+		if !t.Paid.IsZero() {
+			paid += t.Order.Fen
+		}
+	}
+	return s.kit.OpenLedger(s.Name(), paid)
 }
 
 // Name is the platform's name in the kit's books.

@@ -32,6 +32,7 @@ type trade struct {
 	Created time.Time `json:"created"`
 	Paid    time.Time `json:"paid,omitzero"`
 	Closed  time.Time `json:"closed,omitzero"`
+	Refunds []refund  `json:"refunds,omitempty"` // in the order in which they were asked for
 }
 
 // tradeNo is 28 digits: day, a constant, and 15 digits of a digest of the
@@ -54,8 +55,11 @@ func (s *Sim) find(tx *simkit.Tx, outTradeNo string, now time.Time) (trade, bool
 	return t, true, nil
 }
 
-// at is the trade at a time: unpaid past its deadline, it is closed.
+// at is the trade at a time: unpaid past its deadline, it is closed, and so it is once all of it has been refunded.
 func (t trade) at(now time.Time) trade {
+	if done, _ := t.refunded(now); t.Status == tradeSuccess && done == t.Order.Fen {
+		t.Status, t.Closed = tradeClosed, t.Refunds[len(t.Refunds)-1].Done
+	}
 	if t.Status == waitBuyerPay && !now.Before(t.Order.Deadline) {
 		t.Status, t.Closed = tradeClosed, t.Order.Deadline
 	}
@@ -108,6 +112,9 @@ func (s *Sim) open(o order) (trade, *failure) {
 func (s *Sim) pay(opened trade) (trade, *failure) {
 	return s.change(opened.Order, func(tx *simkit.Tx, t trade, _ bool, now time.Time) (trade, error) {
 		t.Status, t.Paid = tradeSuccess, now
+		if err := s.kit.Receive(tx, s.Name(), t.Order.Fen, now); err != nil {
+			return trade{}, err
+		}
 		return t, s.put(tx, t)
 	})
 }

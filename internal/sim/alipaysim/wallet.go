@@ -3,6 +3,7 @@ package alipaysim
 import (
 	"fmt"
 	"net/url"
+	"time"
 
 	"piaohao/internal/sim/simkit"
 )
@@ -151,23 +152,31 @@ func (s *Sim) Orders() ([]simkit.Order, error) {
 	now := s.kit.Clock.Now()
 	orders := make([]simkit.Order, len(trades))
 	for i, t := range trades {
-		orders[i] = t.at(now).listed()
+		orders[i] = t.at(now).listed(now)
 	}
 	return orders, nil
 }
 
-func (t trade) listed() simkit.Order {
-	return simkit.Order{
+func (t trade) listed(now time.Time) simkit.Order {
+	o := simkit.Order{
 		Platform: "alipay", OutTradeNo: t.Order.OutTradeNo, TransactionID: t.TradeNo, State: t.Status,
 		Amount: t.Order.Fen, Code: t.Order.OutTradeNo, Subject: t.Order.Subject, Payee: sellerName,
 	}
+	o.Refunded, o.Refunding = t.refunded(now)
+	for _, r := range t.Refunds {
+		o.Refunds = append(o.Refunds, r.shown(now))
+	}
+	if !t.Paid.IsZero() {
+		o.Blocked = simkit.ReasonPaid
+	}
+	return o
 }
 
 // shown is the order as the wallet shows it; it has no state before it is opened.
 func (s *Sim) shown(f found, code string) (simkit.Order, error) {
 	t := f.trade
 	t.Order = f.order
-	o := t.listed()
+	o := t.listed(s.kit.Clock.Now())
 	o.Code, o.Blocked = code, s.blocked(f)
 	if t.Status != tradeSuccess {
 		return o, nil

@@ -5,7 +5,10 @@
 //	GET  /sim/credentials   what a merchant configures, of both platforms
 //	GET  /sim/wallet?code=  the payer's phone; POST with code and result acts
 //	POST /sim/wallet/pay    {"code", "payer"?, "result"?} the same for programs
-//	GET  /sim/books         all orders
+//	GET  /sim/books         all orders with their refunds, and the merchant's ledger at each platform
+//	POST /sim/balance       {"platform"?, "balance_fen"} what the merchant has there from now on; without platform at both
+//	POST /sim/wechat/refund {"code", "amount"?} the merchant's own console: code as in the wallet or the order's number,
+//	POST /sim/alipay/refund amount in fen, default all that is left
 //	GET, POST /sim/faults   simkit.FaultSettings; a POST replaces all of them
 //	GET, POST /sim/clock    POST {"advance":"15m"} and/or {"scale":60}
 //
@@ -20,6 +23,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -39,6 +43,9 @@ type Options struct {
 	Seed       uint64                     // of the faults
 	Keys       map[string]*rsa.PrivateKey // keys to use in place of made ones: many simulators in one process share them
 	Log        *slog.Logger               // required
+	// SecureAddr is where WeChat's own TLS listens, host and port, port 0 = a free one; "" = nowhere. It is the only
+	// place that serves refunds by APIv2. New listens; Secure is served by whoever serves Handler.
+	SecureAddr string
 
 	WeChat wechatsim.Options
 	Alipay alipaysim.Options
@@ -64,6 +71,7 @@ type Sim struct {
 	alipay    *alipaysim.Sim
 	platforms []simkit.Platform
 	mux       *http.ServeMux
+	secure    net.Listener // nil = none
 }
 
 // New opens the books and builds both platforms. At the first start of a directory it makes five RSA keys (about 0.5 s), and
@@ -88,11 +96,19 @@ func New(o Options) (*Sim, error) {
 		p.Mount(s.mux)
 	}
 	s.mountControl()
+	if o.SecureAddr != "" {
+		if s.secure, err = wechat.Listen(o.SecureAddr); err != nil {
+			return nil, errors.Join(err, kit.Close())
+		}
+	}
 	return s, nil
 }
 
-// Handler serves everything.
+// Handler serves everything, on the plain listener as on Secure.
 func (s *Sim) Handler() http.Handler { return s.mux }
+
+// Secure is the TLS listener of Options.SecureAddr, nil = none. Close ends it, too.
+func (s *Sim) Secure() net.Listener { return s.secure }
 
 // Step sends the notice that is due longest, if one is due, and returns the wall time of the next; zero = none.
 func (s *Sim) Step(ctx context.Context) (time.Time, error) { return s.kit.Notices.Step(ctx) }
@@ -108,8 +124,17 @@ func (s *Sim) Credentials() Credentials {
 // WeChat is the one platform, for what programs alone do to it.
 func (s *Sim) WeChat() *wechatsim.Sim { return s.wechat }
 
-// Close syncs and closes the books, after the last call and Step.
-func (s *Sim) Close() error { return s.kit.Close() }
+// Close ends the TLS listener, if it still listens, and syncs and closes the books, after the last call and Step.
+func (s *Sim) Close() error {
+	if s.secure == nil {
+		return s.kit.Close()
+	}
+	err := s.secure.Close()
+	if errors.Is(err, net.ErrClosed) { // by who served it
+		err = nil
+	}
+	return errors.Join(err, s.kit.Close())
+}
 
 // at returns the one platform that knows the code or number: simkit.ErrUnknown, or a *simkit.Refusal when both do.
 func (s *Sim) at(code string) (simkit.Platform, error) {

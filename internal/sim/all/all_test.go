@@ -347,7 +347,7 @@ func TestWalletPage(t *testing.T) {
 func TestBooksIndexAndControls(t *testing.T) {
 	t.Parallel()
 	c := newTown(t)
-	if _, body, _ := c.get("/sim/books"); strings.TrimSpace(body) != `{"notices_pending":0,"orders":[]}` {
+	if _, body, _ := c.get("/sim/books"); strings.TrimSpace(body) != `{"ledgers":{"alipay":{"paid":0,"refunded":0,"withdrawn":0,"balance":0},"wechat":{"paid":0,"refunded":0,"withdrawn":0,"balance":0}},"notices_pending":0,"orders":[]}` {
 		t.Errorf("empty books %s", body)
 	}
 	c.wechatOrder("books-1")

@@ -20,6 +20,11 @@ func (s *Sim) mountControl() {
 	s.mux.HandleFunc("GET /sim", s.serveIndex)
 	s.mux.HandleFunc("GET /sim/credentials", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, s.Credentials()) })
 	s.mux.HandleFunc("GET /sim/books", s.serveBooks)
+	s.mux.HandleFunc("POST /sim/balance", s.serveBalance)
+	s.mux.HandleFunc("POST /sim/refund", s.serveRefundForm)
+	for _, p := range s.platforms {
+		s.mux.HandleFunc("POST /sim/"+p.Name()+"/refund", func(w http.ResponseWriter, r *http.Request) { s.serveRefund(w, r, p) })
+	}
 	s.mux.HandleFunc("GET /sim/faults", s.serveFaults)
 	s.mux.HandleFunc("POST /sim/faults", s.serveFaults)
 	s.mux.HandleFunc("GET /sim/clock", s.serveClock)
@@ -41,8 +46,12 @@ func (s *Sim) orders() ([]simkit.Order, error) {
 	return all, nil
 }
 
-func (s *Sim) serveIndex(w http.ResponseWriter, _ *http.Request) {
-	index := simkit.Index{Pending: s.kit.Notices.Pending(), Now: s.kit.Clock.Now(), Scale: s.kit.Clock.Scale()}
+func (s *Sim) serveIndex(w http.ResponseWriter, _ *http.Request) { s.writeIndex(w, http.StatusOK, "") }
+
+func (s *Sim) writeIndex(w http.ResponseWriter, status int, problem string) {
+	index := simkit.Index{
+		Pending: s.kit.Notices.Pending(), Now: s.kit.Clock.Now(), Scale: s.kit.Clock.Scale(), Problem: problem,
+	}
 	for _, p := range s.platforms {
 		orders, err := p.Orders()
 		if err != nil {
@@ -52,7 +61,7 @@ func (s *Sim) serveIndex(w http.ResponseWriter, _ *http.Request) {
 		slices.Reverse(orders)
 		index.Orders = append(index.Orders, orders[:min(len(orders), maxListed)]...)
 	}
-	simkit.WriteIndex(w, index)
+	simkit.WriteIndex(w, status, index)
 }
 
 func (s *Sim) serveBooks(w http.ResponseWriter, _ *http.Request) {
@@ -61,7 +70,12 @@ func (s *Sim) serveBooks(w http.ResponseWriter, _ *http.Request) {
 		s.fail(w, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"orders": orders, "notices_pending": s.kit.Notices.Pending()})
+	ledgers, err := s.ledgers()
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"orders": orders, "ledgers": ledgers, "notices_pending": s.kit.Notices.Pending()})
 }
 
 func (s *Sim) serveFaults(w http.ResponseWriter, r *http.Request) {
@@ -170,16 +184,8 @@ func (s *Sim) serveWalletPay(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	order, err := s.act(ask.Code, ask.Payer, ask.Result)
-	var refusal *simkit.Refusal
-	switch {
-	case errors.Is(err, simkit.ErrUnknown):
-		writeError(w, http.StatusNotFound, "unknown", err.Error())
-		return
-	case errors.As(err, &refusal):
-		writeError(w, http.StatusConflict, string(refusal.Reason), refusal.Reason.Text())
-		return
-	case err != nil:
-		s.fail(w, err)
+	if err != nil {
+		s.writeRefusal(w, err)
 		return
 	}
 	answer := map[string]string{"out_trade_no": order.OutTradeNo}
@@ -187,6 +193,19 @@ func (s *Sim) serveWalletPay(w http.ResponseWriter, r *http.Request) {
 		answer[numberName(order.Platform)] = order.TransactionID
 	}
 	writeJSON(w, http.StatusOK, answer)
+}
+
+// writeRefusal tells programs why something cannot be done to an order.
+func (s *Sim) writeRefusal(w http.ResponseWriter, err error) {
+	var refusal *simkit.Refusal
+	switch {
+	case errors.Is(err, simkit.ErrUnknown):
+		writeError(w, http.StatusNotFound, "unknown", err.Error())
+	case errors.As(err, &refusal):
+		writeError(w, http.StatusConflict, string(refusal.Reason), refusal.Reason.Text())
+	default:
+		s.fail(w, err)
+	}
 }
 
 // numberName is what each platform calls its own number.

@@ -25,7 +25,7 @@ type Notice struct {
 	Platform string          `json:"platform"` // whose Postman writes and judges it
 	URL      string          `json:"url"`
 	Created  time.Time       `json:"created"` // business time
-	Due      time.Time       `json:"due"`     // business time of the next try; set by Add
+	Due      time.Time       `json:"due"`     // business time of the next try; Add takes it for the first one, zero or past = now
 	Tries    int             `json:"tries"`   // made so far
 	Content  json.RawMessage `json:"content"` // the platform's own; each try's message is written from it
 }
@@ -73,7 +73,7 @@ func (o *Outbox) Register(platform string, p Postman) {
 	o.postmen[platform] = p
 }
 
-// Add makes a notice due now (later only by the delay fault), together with whatever else tx writes.
+// Add makes a notice due now or at its Due (later only by the delay fault), together with whatever else tx writes.
 // An ID that is already waiting is left as it is.
 func (o *Outbox) Add(tx *Tx, n Notice) error {
 	var known Notice
@@ -84,6 +84,9 @@ func (o *Outbox) Add(tx *Tx, n Notice) error {
 		return fmt.Errorf("simkit: %d notices wait to be sent, which is the most there can be", maxPending)
 	}
 	n.Created = o.kit.Clock.Now()
+	if n.Due.After(n.Created) {
+		n.Created = n.Due // what it tells happens only then
+	}
 	n.Due = n.Created.Add(o.kit.Faults.delay())
 	if err := tx.Put(noticeKind, n.ID, n); err != nil {
 		return err

@@ -3,6 +3,7 @@ package simkit
 import (
 	"errors"
 	"net/http"
+	"time"
 )
 
 // Platform is what a simulated platform offers to the wallet, to checkers and to sim/all.
@@ -22,8 +23,28 @@ type Platform interface {
 	// Refuse is a payer who turns away: refuses, or has too little money. The order stays payable where the
 	// platform leaves it so.
 	Refuse(code, payer string) (Order, error)
+	// Refund is the merchant in the platform's own console: it returns fen of a paid order, 0 = all that is left, and
+	// the merchant's program hears of it as the platform lets it. ErrUnknown or a *Refusal if it cannot be returned.
+	Refund(code string, fen int64) (Refund, error)
 	// Orders returns all orders, oldest first.
 	Orders() ([]Order, error)
+}
+
+// Who asked for a refund.
+const (
+	ByAPI     = "api"
+	ByConsole = "console"
+)
+
+// Refund is one sending back of money, as pages show it and checkers compare.
+type Refund struct {
+	Number   string    `json:"number"`    // the merchant's: out_refund_no, out_request_no
+	RefundID string    `json:"refund_id"` // the platform's; "" where it gives none
+	Amount   int64     `json:"amount"`    // fen
+	State    string    `json:"state"`     // the platform's own word
+	By       string    `json:"by"`        // ByAPI or ByConsole
+	Created  time.Time `json:"created"`   // business time
+	Done     time.Time `json:"done,omitzero"`
 }
 
 // Order is what the wallet shows and what checkers compare.
@@ -33,7 +54,10 @@ type Order struct {
 	TransactionID string `json:"transaction_id"` // the platform's number (Alipay: trade_no); "" until there is one
 	State         string `json:"state"`          // the platform's own word
 	Amount        int64  `json:"amount"`         // fen
-	Refunded      int64  `json:"refunded"`       // fen
+	Refunded      int64  `json:"refunded"`       // fen, arrived
+	// Refunding is in fen, too: taken from the merchant and not with the payer yet.
+	Refunding int64    `json:"refunding,omitempty"`
+	Refunds   []Refund `json:"refunds,omitempty"` // oldest first
 
 	Code      string `json:"-"` // what the wallet opens: code_url or page URL; "" = none is valid now
 	Subject   string `json:"-"` // what is bought
@@ -42,7 +66,10 @@ type Order struct {
 	Blocked   Reason `json:"-"` // why it cannot be paid now; "" = it can
 }
 
-// Reason is why an order cannot be paid: a stable word for programs. Its Text is for payers.
+// Left is what can still be returned of a paid order, in fen.
+func (o Order) Left() int64 { return o.Amount - o.Refunded - o.Refunding }
+
+// Reason is why an order cannot be paid or refunded: a stable word for programs. Its Text is for people.
 type Reason string
 
 // The reasons.
@@ -54,6 +81,12 @@ const (
 	ReasonPaid      Reason = "already_paid" //
 	ReasonVoided    Reason = "code_voided"  // a newer code of the same order took its place
 	ReasonBound     Reason = "other_payer"  // another payer scanned it first
+
+	// Of a refund.
+	ReasonUnpaid  Reason = "not_paid"      //
+	ReasonTooMuch Reason = "too_much"      // more than what is left of it
+	ReasonBalance Reason = "balance_short" // the merchant has too little money at the platform
+	ReasonLimit   Reason = "refund_limit"  // too many refunds, or too late
 )
 
 // Text says the reason to a payer, in Chinese.
@@ -73,11 +106,19 @@ func (r Reason) Text() string {
 		return "二维码已失效，请扫描商家页面上最新的二维码"
 	case ReasonBound:
 		return "这笔订单已由其他用户扫码，请回到商家重新获取二维码"
+	case ReasonUnpaid:
+		return "订单还没有支付，不能退款"
+	case ReasonTooMuch:
+		return "退款金额超过可退金额"
+	case ReasonBalance:
+		return "商户余额不足，退款失败"
+	case ReasonLimit:
+		return "订单已超过退款次数或期限"
 	}
 	return "暂时无法付款"
 }
 
-// Refusal is an order that is known and cannot be paid.
+// Refusal is an order that is known and cannot be paid or refunded.
 type Refusal struct{ Reason Reason }
 
 func (r *Refusal) Error() string { return string(r.Reason) }

@@ -29,12 +29,13 @@ const (
 	ResultBalanceShort = "balance_short"
 )
 
-// Index is the simulator's own page: what has been ordered of late, and the clock.
+// Index is the simulator's own page: what has been ordered of late, with the merchant's console for refunds, and the clock.
 type Index struct {
 	Orders  []Order   // as they are to be shown
 	Pending int       // notices not yet acknowledged
 	Now     time.Time // business time
 	Scale   int64
+	Problem string // Chinese text: why what was asked for here was not done
 }
 
 //go:embed wallet.css
@@ -62,7 +63,7 @@ var (
 func WritePage(w http.ResponseWriter, status int, p Page) { write(w, status, walletTemplate, p) }
 
 // WriteIndex answers with the index.
-func WriteIndex(w http.ResponseWriter, i Index) { write(w, http.StatusOK, indexTemplate, i) }
+func WriteIndex(w http.ResponseWriter, status int, i Index) { write(w, status, indexTemplate, i) }
 
 func write(w http.ResponseWriter, status int, page *template.Template, data any) {
 	var body bytes.Buffer

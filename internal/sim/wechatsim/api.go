@@ -59,6 +59,8 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		s.kit.Log.Error("wechatsim: call failed", "path", c.path, "error", err)
 		s.write(w, by, refusal(errSystem), false)
+	case fate.FailAfter:
+		s.write(w, by, refusal(errSystem), false)
 	case refused != nil:
 		s.write(w, by, refusal(refused), fate.Probe)
 	default:
@@ -99,6 +101,9 @@ func (s *Sim) route(c call) (answer, *apiError, error) {
 	}
 	if id, ok := strings.CutPrefix(c.path, basePath+"id/"); ok && c.method == http.MethodGet {
 		return s.serveQuery(c, id, s.orderByTransaction)
+	}
+	if rest, ok := strings.CutPrefix(c.path, refundsPath); ok {
+		return s.serveRefunds(c, rest)
 	}
 	number, ok := strings.CutPrefix(c.path, basePath+"out-trade-no/")
 	if !ok {

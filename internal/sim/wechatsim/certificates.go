@@ -93,18 +93,23 @@ func issue(kit *simkit.Kit, serial string, subject pkix.Name, key *rsa.PublicKey
 		return nil, err
 	}
 	now := kit.Wall().UTC().Truncate(time.Second)
-	authority := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: tenpay, NotBefore: now.Add(-clockTolerance), NotAfter: now.Add(caLife),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
 	made, err := simkit.Issue(&x509.Certificate{
 		SerialNumber: number, Subject: subject, NotBefore: now.Add(-clockTolerance), NotAfter: now.Add(certificateLife),
 		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageDataEncipherment,
-	}, key, authority, caKey)
+	}, key, newAuthority(kit), caKey)
 	if err != nil {
 		return nil, err
 	}
 	return made.Raw, nil
+}
+
+// newAuthority is the issuer of all certificates, from this moment on.
+func newAuthority(kit *simkit.Kit) *x509.Certificate {
+	now := kit.Wall().UTC().Truncate(time.Second)
+	return &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: tenpay, NotBefore: now.Add(-clockTolerance), NotAfter: now.Add(caLife),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
 }
 
 // issueMerchant adds the merchant's API certificate, as PEM and with its key as PKCS#12 under the merchant's number.

@@ -18,10 +18,7 @@ var retries = []time.Duration{
 	60 * time.Minute, 3 * time.Hour, 3 * time.Hour, 3 * time.Hour, 6 * time.Hour, 6 * time.Hour,
 }
 
-const (
-	originalType = "transaction" // also the associated data: real notices never leave it empty
-	algorithm    = "AEAD_AES_256_GCM"
-)
+const algorithm = "AEAD_AES_256_GCM"
 
 // envelope is a notice's body (支付成功回调通知).
 type envelope struct {
@@ -50,13 +47,18 @@ func (postman) Acknowledged(status int, _ []byte) bool {
 
 // Write makes one try: the same id and facts each time, encrypted and signed anew.
 func (p postman) Write(n simkit.Notice, probe bool) (http.Header, []byte, error) {
+	return p.write(n, probe, "transaction", "TRANSACTION.SUCCESS", "支付成功")
+}
+
+// write makes a notice of either kind. The original type also is the associated data: real notices never leave it empty.
+func (p postman) write(n simkit.Notice, probe bool, originalType, event, summary string) (http.Header, []byte, error) {
 	facts, err := p.sim.encrypt(n.Content, originalType)
 	if err != nil {
 		return nil, nil, err
 	}
 	body, err := encode(envelope{
 		ID: n.ID, CreateTime: n.Created.In(beijing).Format(timeForm), ResourceType: "encrypt-resource",
-		EventType: "TRANSACTION.SUCCESS", Summary: "支付成功", Resource: resource{OriginalType: originalType, sealed: facts},
+		EventType: event, Summary: summary, Resource: resource{OriginalType: originalType, sealed: facts},
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("wechatsim: notice: %w", err)

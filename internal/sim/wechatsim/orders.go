@@ -51,6 +51,7 @@ type order struct {
 
 	TransactionID string    `json:"transaction_id,omitempty"`
 	PaidAt        time.Time `json:"paid_at,omitzero"`
+	Refunds       []refund  `json:"refunds,omitempty"` // in the order in which they were accepted
 }
 
 // code leads from a QR code to its order.
@@ -110,7 +111,7 @@ func clamp(t, least, most time.Time) time.Time {
 	return t
 }
 
-// trouble is why an order cannot be made or closed; each protocol has its own words for it.
+// trouble is why an order cannot be made, closed or refunded; each protocol has its own words for it.
 type trouble int
 
 const (
@@ -120,12 +121,21 @@ const (
 	orderClosed
 	orderDiffers // the number was used with other parameters, or by the other protocol
 	orderExpired
+	orderUnpaid
+	totalDiffers  // the order's amount is another
+	refundAbsent  //
+	refundDiffers // the number was used with other parameters
+	refundTooMuch // more than what is left
+	refundTooMany
+	refundTooLate
+	refundTooSoon
+	balanceShort // the merchant's
 )
 
 // reenter tells whether the same out_trade_no can be ordered again (Native下单).
 func (o order) reenter(again order, now time.Time) trouble {
 	switch o.state(now) {
-	case statePaid:
+	case statePaid, stateRefund:
 		return orderPaid
 	case stateClosed:
 		return orderClosed
@@ -180,7 +190,7 @@ func (s *Sim) close(outTradeNo string) (trouble, error) {
 		switch state := o.state(s.kit.Clock.Now()); {
 		case !found:
 			refused = orderAbsent
-		case state == statePaid:
+		case o.isPaid():
 			refused = orderPaid
 		case state == stateClosed:
 			refused = orderClosed
@@ -242,7 +252,7 @@ type amountObject struct {
 	PayerCurrency string `json:"payer_currency"`
 }
 
-var stateTexts = map[string]string{statePaid: "支付成功", stateNotPay: "订单未支付", stateClosed: "订单已关闭"}
+var stateTexts = map[string]string{statePaid: "支付成功", stateNotPay: "订单未支付", stateClosed: "订单已关闭", stateRefund: "转入退款"}
 
 func (s *Sim) object(o order, now time.Time) transactionObject {
 	state := o.state(now)
@@ -250,7 +260,7 @@ func (s *Sim) object(o order, now time.Time) transactionObject {
 		AppID: s.credentials.AppID, MerchantID: s.credentials.MerchantID, OutTradeNo: o.OutTradeNo, TradeState: state,
 		TradeStateDesc: stateTexts[state], Attach: o.Attach,
 	}
-	if state != statePaid {
+	if !o.isPaid() {
 		return t
 	}
 	t.TransactionID, t.TradeType, t.BankType = o.TransactionID, "NATIVE", "OTHERS"

@@ -74,6 +74,9 @@ func (s *Sim) serveV2(w http.ResponseWriter, r *http.Request, serve v2Interface)
 		s.kit.Log.Error("wechatsim: call failed", "path", r.URL.Path, "error", err)
 		refused = v2System
 	}
+	if fate.FailAfter {
+		refused = v2System
+	}
 	s.writeV2(w, t, found, refused, fate.Probe)
 }
 

@@ -63,9 +63,13 @@ func (p v2Postman) Write(n simkit.Notice, probe bool) (http.Header, []byte, erro
 	for _, name := range slices.Sorted(maps.Keys(f)) {
 		message = append(message, element{name, f[name]})
 	}
+	return v2Header(), writeXML(message), nil
+}
+
+func v2Header() http.Header {
 	h := http.Header{}
 	h.Set("Content-Type", "text/xml")
 	h.Set("Accept", "*/*")
 	h.Set("User-Agent", "Mozilla/4.0")
-	return h, writeXML(message), nil
+	return h
 }

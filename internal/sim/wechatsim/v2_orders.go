@@ -188,7 +188,7 @@ func (s *Sim) v2Query(f fields) ([]element, *v2Refusal, error) {
 	}
 	state := o.state(s.kit.Clock.Now())
 	answer := o.device()
-	if state == statePaid {
+	if o.isPaid() {
 		answer = append(answer, s.v2Money(o)...)
 	} else {
 		answer = append(answer, element{"out_trade_no", o.OutTradeNo}, element{"attach", o.Attach})

@@ -2,6 +2,7 @@ package wechatsim
 
 import (
 	"bytes"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -20,6 +21,17 @@ type fields map[string]string
 
 // element is one of them, in an order of its own.
 type element struct{ name, value string }
+
+// MarshalJSON and UnmarshalJSON keep a message in the books.
+func (e element) MarshalJSON() ([]byte, error) { return json.Marshal([2]string{e.name, e.value}) }
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (e *element) UnmarshalJSON(raw []byte) error {
+	var pair [2]string
+	err := json.Unmarshal(raw, &pair)
+	e.name, e.value = pair[0], pair[1]
+	return err
+}
 
 var (
 	errNotUTF8 = errors.New("not UTF-8")
@@ -100,7 +112,7 @@ func writeXML(message []element) []byte {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		value := "<![CDATA[" + strings.ReplaceAll(e.value, "]]>", "]]]]><![CDATA[>") + "]]>"
+		value := cdata(e.value)
 		if e.name == "total_fee" {
 			value = e.value
 		}
@@ -108,4 +120,19 @@ func writeXML(message []element) []byte {
 	}
 	b.WriteString("\n</xml>")
 	return b.Bytes()
+}
+
+// writeRoot writes the inner text of a refund's notice, all in CDATA under <root>.
+func writeRoot(message []element) []byte {
+	var b bytes.Buffer
+	b.WriteString("<root>\n")
+	for _, e := range message {
+		b.WriteString("<" + e.name + ">" + cdata(e.value) + "</" + e.name + ">\n")
+	}
+	b.WriteString("</root>")
+	return b.Bytes()
+}
+
+func cdata(value string) string {
+	return "<![CDATA[" + strings.ReplaceAll(value, "]]>", "]]]]><![CDATA[>") + "]]>"
 }

@@ -50,6 +50,9 @@ func (s *Sim) Pay(code, payer string) (simkit.Order, error) {
 		if err := tx.Put(transactionKind, o.TransactionID, transaction{OutTradeNo: o.OutTradeNo}); err != nil {
 			return err
 		}
+		if err := s.kit.Receive(tx, platformName, o.Total, now); err != nil {
+			return err
+		}
 		return s.notify(tx, noticeID, *o)
 	})
 }
@@ -132,8 +135,12 @@ func (s *Sim) shown(o order, now time.Time) simkit.Order {
 		Platform: platformName, OutTradeNo: o.OutTradeNo, TransactionID: o.TransactionID, State: state, Amount: o.Total,
 		Code: codePath + o.Code, Subject: o.Description, Payee: "模拟微信商户 " + s.credentials.MerchantID,
 	}
+	out.Refunded, out.Refunding = o.refunded(now)
+	for _, r := range o.Refunds {
+		out.Refunds = append(out.Refunds, r.shown(now))
+	}
 	switch {
-	case state == statePaid:
+	case o.isPaid():
 		out.Blocked = simkit.ReasonPaid
 	case state == stateClosed:
 		out.Blocked = simkit.ReasonClosed

@@ -44,9 +44,11 @@ type Sim struct {
 	kit         *simkit.Kit
 	mode        KeyMode
 	credentials Credentials
-	merchant    *rsa.PublicKey  // verifies requests
-	platform    *rsa.PrivateKey // signs answers and notices, in public-key mode
-	seal        cipher.AEAD     // encrypts notices and certificates under the APIv3 key
+
+	merchantCert []byte          // DER
+	merchant     *rsa.PublicKey  // verifies requests
+	platform     *rsa.PrivateKey // signs answers and notices, in public-key mode
+	seal         cipher.AEAD     // encrypts notices and certificates under the APIv3 key
 
 	rotating     sync.Mutex // one rotation at a time
 	mu           sync.Mutex
@@ -66,6 +68,10 @@ type Credentials struct {
 	MchP12      string `json:"mch_p12"`       // the same with its key: PKCS#12 under the merchant's number, Base64
 	PublicKeyID string `json:"public_key_id"` // of the platform's key; "" in CertificateMode
 	PublicKey   string `json:"public_key"`    // the platform's, SPKI PEM; "" in CertificateMode
+	// SecureURL is the origin that serves everything over TLS and is the only one to serve /secapi; SecureCA its authority,
+	// PEM. "" = there is none.
+	SecureURL string `json:"secure_url,omitempty"`
+	SecureCA  string `json:"secure_ca,omitempty"`
 
 	// PlatformCerts are the platform certificates listed at this moment, PEM, the one that signs first; "" in PublicKeyMode.
 	PlatformCerts string `json:"platform_certs,omitempty"`
@@ -93,6 +99,9 @@ func New(kit *simkit.Kit, o Options) (*Sim, error) {
 	if s.credentials, err = newCredentials(kit, o, merchant, platform); err != nil {
 		return nil, err
 	}
+	if s.merchantCert, err = merchantCertificate(s.credentials); err != nil {
+		return nil, err
+	}
 	if s.seal, err = newSeal(s.credentials.APIv3Key); err != nil {
 		return nil, err
 	}
@@ -101,7 +110,24 @@ func New(kit *simkit.Kit, o Options) (*Sim, error) {
 	}
 	kit.Notices.Register(platformName, postman{s})
 	kit.Notices.Register(v2PostmanName, v2Postman{s})
-	return s, nil
+	kit.Notices.Register(refundPostmanName, refundPostman{postman{s}})
+	kit.Notices.Register(v2RefundPostmanName, v2RefundPostman{v2Postman{s}})
+	return s, s.openLedger()
+}
+
+// openLedger sums what was paid in books that were begun before there were refunds.
+func (s *Sim) openLedger() error {
+	kept, err := simkit.List[order](s.kit.Books, orderKind)
+	if err != nil {
+		return err
+	}
+	var paid int64
+	for _, o := range kept {
+		if o.isPaid() {
+			paid += o.Total
+		}
+	}
+	return s.kit.OpenLedger(platformName, paid)
 }
 
 func newCredentials(kit *simkit.Kit, o Options, merchant, platform *rsa.PrivateKey) (Credentials, error) {
@@ -162,8 +188,15 @@ func (s *Sim) Mount(mux *http.ServeMux) {
 	mux.Handle("/v3/", s)
 	for path, serve := range map[string]v2Interface{
 		"/pay/unifiedorder": s.v2Order, "/pay/orderquery": s.v2Query, "/pay/closeorder": s.v2Close,
+		v2RefundQueryPath: s.v2RefundQuery,
 	} {
-		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { s.serveV2(w, r, serve) })
+		mux.HandleFunc(path, s.v2Handler(serve))
 	}
+	mux.HandleFunc(v2RefundPath, s.secure(s.v2Handler(s.v2Refund)))
+	mux.HandleFunc(securePaths, s.secure(http.NotFound))
 	mux.HandleFunc("POST /sim/wechat/rotate", s.serveRotate)
+}
+
+func (s *Sim) v2Handler(serve v2Interface) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { s.serveV2(w, r, serve) }
 }
