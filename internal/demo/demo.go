@@ -72,6 +72,8 @@ func (s *Shop) Handler() http.Handler {
 	pages.HandleFunc("GET /orders/{no}", s.show)
 	pages.HandleFunc("POST /orders/{no}/pay", s.payAgain)
 	pages.HandleFunc("POST /orders/{no}/cancel", s.cancel)
+	pages.HandleFunc("POST /orders/{no}/refund", s.giveBack)
+	pages.HandleFunc("POST /orders/{no}/refund/{refund}", s.sendAgain)
 	pages.HandleFunc("GET /shop.css", asset)
 	pages.HandleFunc("GET /shop.svg", asset)
 	mux := http.NewServeMux()

@@ -34,6 +34,8 @@ type gateway struct {
 	closing bool   // a close is not finished in the request
 	asked   []string
 	created []client.PaymentParams
+	refunds []client.RefundParams
+	lost    bool // a refund is made and its answer is lost
 }
 
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -49,6 +51,8 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.create(w, r)
 	case !g.exists:
 		g.no(w, http.StatusNotFound, client.CodeNotFound)
+	case strings.HasSuffix(r.URL.Path, "/refunds"):
+		g.refund(w, r)
 	case strings.HasSuffix(r.URL.Path, "/close"):
 		g.close(w)
 	default:
@@ -468,7 +472,7 @@ func TestRefusedCreate(t *testing.T) {
 
 func TestA91OtherSites(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{"/orders", "/orders/ord_1/pay", "/orders/ord_1/cancel"} {
+	for _, path := range []string{"/orders", "/orders/ord_1/pay", "/orders/ord_1/cancel", "/orders/ord_1/refund", "/orders/ord_1/refund/ord_1-r1"} {
 		w := setup(t)
 		w.buy("wechat")
 		w.gateway.questions()

@@ -30,6 +30,8 @@ type order struct {
 	PaymentID string // "" until the gateway answered
 	CreatedAt time.Time
 	PaidAt    time.Time
+	Returned  int64 // fen of its money that went back
+	Promised  int64 // fen that went back, or may
 }
 
 const schema = `
@@ -46,7 +48,7 @@ func open(path string) (*sql.DB, error) {
 		return nil, fmt.Errorf("demo: %w", err)
 	}
 	db.SetMaxOpenConns(1)
-	if _, err := db.ExecContext(context.Background(), schema); err != nil {
+	if _, err := db.ExecContext(context.Background(), schema+refundSchema); err != nil {
 		return nil, errors.Join(fmt.Errorf("demo: open %s: %w", path, err), db.Close())
 	}
 	return db, nil
@@ -58,7 +60,7 @@ func (s *Shop) insert(ctx context.Context, o order) error {
 	return err
 }
 
-const columns = `SELECT no, subject, amount, status, payment_id, created_at, paid_at FROM orders `
+var columns = `SELECT no, subject, amount, status, payment_id, created_at, paid_at` + sums + `FROM orders `
 
 // querier is a database or a transaction.
 type querier interface {
@@ -73,7 +75,7 @@ func load(ctx context.Context, q querier, no string) (order, error) {
 func scan(from func(...any) error) (order, error) {
 	var o order
 	var created, settled int64
-	if err := from(&o.No, &o.Subject, &o.Amount, &o.Status, &o.PaymentID, &created, &settled); err != nil {
+	if err := from(&o.No, &o.Subject, &o.Amount, &o.Status, &o.PaymentID, &created, &settled, &o.Returned, &o.Promised); err != nil {
 		return order{}, err
 	}
 	o.CreatedAt = time.UnixMilli(created)
@@ -111,7 +113,8 @@ var (
 	errMismatch     = errors.New("the payment is not what the order asked for")
 )
 
-// settle writes what a payment says of its order: paid stays paid; closed closes what waits. eventID is a webhook's,
+// settle writes what a payment says of its order: paid stays paid; closed closes what waits; and what it
+// says of money that goes back. eventID is a webhook's,
 // written in the same transaction so that a repeat changes nothing; "" for an answer to our own question.
 func (s *Shop) settle(ctx context.Context, p client.Payment, eventID string) error {
 	tx, err := s.db.BeginTx(ctx, nil)
@@ -149,6 +152,9 @@ func (s *Shop) settle(ctx context.Context, p client.Payment, eventID string) err
 		_, err = tx.ExecContext(ctx, `UPDATE orders SET status = ? WHERE no = ? AND status = ?`, cancelling, o.No, waiting)
 	}
 	if err != nil {
+		return err
+	}
+	if err := s.keepAll(ctx, tx, p); err != nil {
 		return err
 	}
 	return tx.Commit()

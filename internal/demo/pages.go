@@ -48,7 +48,10 @@ type view struct {
 	Items   []item
 	Orders  []order
 	Order   order
-	Problem string // what went wrong with the payer's last wish
+	Problem string // what went wrong with the last wish
+	Refunds []refund
+	Nth     int  // the number of the order's next refund
+	Moving  bool // the page's state may change by itself
 }
 
 func (s *Shop) home(w http.ResponseWriter, r *http.Request) {
@@ -72,7 +75,7 @@ func (s *Shop) show(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !r.URL.Query().Has("payment_id") {
-		s.render(w, r, http.StatusOK, "order.html", view{Order: o})
+		s.renderOrder(w, r, http.StatusOK, o, "")
 		return
 	}
 	if o.PaymentID != "" && o.Status != paid {
@@ -255,7 +258,7 @@ func (s *Shop) refused(w http.ResponseWriter, r *http.Request, o order, err erro
 	if e, ok := errors.AsType[*client.Error](err); ok && e.RequestID != "" {
 		text += "（编号 " + e.RequestID + "）"
 	}
-	s.render(w, r, http.StatusBadGateway, "order.html", view{Order: o, Problem: text})
+	s.renderOrder(w, r, http.StatusBadGateway, o, text)
 }
 
 func codeOf(err error) string {

@@ -65,6 +65,6 @@ func paidTwice(t *testing.T, w *town) {
 	w.advance(time.Second)
 	x.click("返回商家")
 	x.arrives("/payment/success/")
-	x.sees("支付成功", "多付的款项会自动退回")
+	x.sees("支付成功", "多付的款项")
 	x.shows("paid-twice-phone")
 }

@@ -39,6 +39,7 @@ func (g *Gateway) Page(ctx context.Context, in PageInput) (Page, error) {
 	}
 	page := Page{ShopName: shop.Name, Payment: p, Version: p.Seq, ReturnURL: g.returnLink(p)}
 	page.Phase, page.Attempt = g.phase(p, a)
+	page.Refund, page.Surplus = p.Returning(), p.Surplus()
 	if page.Phase == PhaseScan {
 		page.QR = a.Shape.Text
 		if w := g.account(a.Account).WalletURL; w != "" {
@@ -63,12 +64,14 @@ func (g *Gateway) chosen(p pay.Payment, method string) *pay.Attempt {
 
 func (g *Gateway) phase(p pay.Payment, a *pay.Attempt) (Phase, *pay.Attempt) {
 	switch {
+	case p.IsPaid() && p.Returning().Whole():
+		return PhaseRefunded, p.AttemptByID(p.PaidAttempt)
 	case p.IsPaid() && p.HasSurplus():
 		return PhaseTwice, p.AttemptByID(p.PaidAttempt)
 	case p.IsPaid():
 		return PhasePaid, p.AttemptByID(p.PaidAttempt)
 	case p.IsClosed() && p.HasSurplus():
-		return PhaseLate, nil
+		return PhaseLate, p.LastSurplus()
 	case p.IsClosed() && p.CloseReason == pay.Expired:
 		return PhaseExpired, nil
 	case p.IsClosed():

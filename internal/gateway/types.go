@@ -51,7 +51,9 @@ type Page struct {
 	ShopName  string
 	Payment   pay.Payment
 	Phase     Phase
-	Attempt   *pay.Attempt // the attempt the page is about: shown, paid or refused; nil = choices
+	Attempt   *pay.Attempt // the attempt the page is about: shown, paid, late or refused; nil = choices
+	Refund    pay.Return   // what goes back of the payment's own money
+	Surplus   pay.Return   // what goes back of second or late money
 	Choices   []Choice     // ways still offered, ordered for the device
 	WalletURL string       // test mode: where the simulated wallet can pay Attempt; "" otherwise
 	QR        string       // text of the QR code when Phase is PhaseScan
@@ -69,12 +71,13 @@ const (
 	PhaseScan       Phase = "scan"       // a QR code is shown
 	PhaseLeave      Phase = "leave"      // the method is a redirect: a link leads there, and the page waits
 	PhaseConfirming Phase = "confirming" // the payer came back, or the payment is closing; do not pay again
-	PhasePaid       Phase = "paid"
-	PhaseClosed     Phase = "closed"  // cancelled by the shop
-	PhaseExpired    Phase = "expired" // closed because time ran out
-	PhaseRefused    Phase = "refused" // the platform refused this way; others are offered
-	PhaseTwice      Phase = "twice"   // paid, and more money came: it will be returned
-	PhaseLate       Phase = "late"    // closed, and money came afterwards: it will be returned
+	PhasePaid       Phase = "paid"       // perhaps some of it went back
+	PhaseRefunded   Phase = "refunded"   // paid, and all of it went back
+	PhaseClosed     Phase = "closed"     // cancelled by the shop
+	PhaseExpired    Phase = "expired"    // closed because time ran out
+	PhaseRefused    Phase = "refused"    // the platform refused this way; others are offered
+	PhaseTwice      Phase = "twice"      // paid, and more money came
+	PhaseLate       Phase = "late"       // closed, and money came afterwards
 )
 
 // Choice is one method a payer can pick.

@@ -87,7 +87,8 @@ func (g *Gateway) StepTail(ctx context.Context) (int, error) {
 	return max(len(events), fanned), err
 }
 
-// Watching says that a payer's page looks at the payment; version grows with each change.
+// Watching says that a payer's page looks at the payment; version grows with each change. It has ended when nothing more
+// will change by itself: no attempt is followed, and no money is on its way back.
 func (g *Gateway) Watching(ctx context.Context, token string) (version int64, ended bool, err error) {
 	p, err := g.DB.PaymentByToken(ctx, token)
 	if err != nil {
@@ -98,7 +99,7 @@ func (g *Gateway) Watching(ctx context.Context, token string) (version int64, en
 			return 0, false, err
 		}
 	}
-	return p.Seq, p.Done(), nil
+	return p.Seq, !p.Settling(), nil
 }
 
 // arrivals bound how often what proves nothing makes us ask a platform: a payer who comes back, an unsigned notice.

@@ -219,6 +219,9 @@ func (d *draft) refundSeen(a *Attempt, o Observation) Verdict {
 		}
 	}
 	d.endRefund(r, f.Status)
+	if o.Refunded > a.Refunded { // the answer to a refund may tell the sum
+		d.refunded(a, o.Refunded)
+	}
 	return Applied
 }
 

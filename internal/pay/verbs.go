@@ -51,6 +51,16 @@ func (p Payment) HasSurplus() bool {
 	return false
 }
 
+// LastSurplus is the newest attempt whose money is more than the payment asked for, or nil.
+func (p *Payment) LastSurplus() *Attempt {
+	for i := len(p.Attempts) - 1; i >= 0; i-- {
+		if p.Attempts[i].Surplus {
+			return &p.Attempts[i]
+		}
+	}
+	return nil
+}
+
 // AttemptByID returns the attempt of that id, or nil.
 func (p *Payment) AttemptByID(id string) *Attempt {
 	for i := range p.Attempts {

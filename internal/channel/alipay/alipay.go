@@ -1,5 +1,5 @@
 // Package alipay is the client side of Alipay's open platform, gateway protocol (V2): page pay and wap pay, query,
-// close, asynchronous notices and the payer's signed return. RSA2 (SHA256withRSA), in public-key mode and in certificate
+// close, refunds, asynchronous notices and the payer's signed return. RSA2 (SHA256withRSA), in public-key mode and in certificate
 // mode; neither algorithm nor key is chosen by a message. "opendocs" are the platform's documents, opendocs.alipay.com.
 package alipay
 
@@ -53,6 +53,7 @@ var Driver = channel.Driver{
 		BrowserMark: "AlipayClient",
 		FormHosts:   []string{"https://*.alipay.com", "https://*.alipaydev.com"},
 		Sandbox:     true, MerchantOptional: true,
+		Refunds: refundLimits,
 		Products: []channel.Product{
 			{Name: "page", Shape: pay.ShapeURL, Lazy: true, Desktop: true, Lifetime: maxOrderLife},
 			{Name: "wap", Shape: pay.ShapeURL, Lazy: true, Phone: true, Lifetime: maxOrderLife},

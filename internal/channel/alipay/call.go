@@ -29,15 +29,20 @@ type reply struct {
 	RefundFee      string `json:"refund_fee"`
 	SendPayDate    string `json:"send_pay_date"`
 	TransCurrency  string `json:"trans_currency"`
+	FundChange     string `json:"fund_change"`
+	OutRequestNo   string `json:"out_request_no"`
+	RefundStatus   string `json:"refund_status"`
+	RefundAmount   string `json:"refund_amount"`
+	GmtRefundPay   string `json:"gmt_refund_pay"`
 }
 
-// call asks method about one of our numbers. The public parameters travel in the query and biz_content in the body,
+// call asks method with biz as its biz_content. The public parameters travel in the query and biz_content in the body,
 // both as utf-8 (opendocs, public parameters). The reply's signature held; every error is of kind Unknown.
-func (c *client) call(ctx context.Context, op, method, outTradeNo string) (reply, error) {
+func (c *client) call(ctx context.Context, op, method string, biz any) (reply, error) {
 	if err := c.mayAsk(op); err != nil {
 		return reply{}, err
 	}
-	fields, err := c.signed(op, c.fields(method, c.env.Now()), number{outTradeNo})
+	fields, err := c.signed(op, c.fields(method, c.env.Now()), biz)
 	if err != nil {
 		return reply{}, err
 	}

@@ -44,11 +44,16 @@ var failures = map[string]map[string]outcome{
 // limits are the sub_codes, without prefix, of code 40005.
 var limits = map[string]bool{"app-call-limited": true, "method-call-limited": true}
 
+const (
+	limitedText   = "too many calls of this app or method"
+	uncertainText = "the platform did not carry it out; the outcome is not known"
+)
+
 // Query asks alipay.trade.query. An answer names neither app nor seller: these are filled from the account whose key
 // verified it and whose request it answers.
 func (c *client) Query(ctx context.Context, a pay.Attempt) (pay.Observation, error) {
 	const op = "query"
-	r, err := c.call(ctx, op, "alipay.trade.query", a.OutTradeNo)
+	r, err := c.call(ctx, op, "alipay.trade.query", number{a.OutTradeNo})
 	if err != nil {
 		return pay.Observation{}, err
 	}
@@ -74,7 +79,7 @@ func (c *client) Query(ctx context.Context, a pay.Attempt) (pay.Observation, err
 // no more than that it does not exist yet, and only its time_expire ends it.
 func (c *client) Close(ctx context.Context, a pay.Attempt) (pay.Observation, error) {
 	const op = "close"
-	r, err := c.call(ctx, op, "alipay.trade.close", a.OutTradeNo)
+	r, err := c.call(ctx, op, "alipay.trade.close", number{a.OutTradeNo})
 	if err != nil {
 		return pay.Observation{}, err
 	}
@@ -97,13 +102,9 @@ func wrongOrder(op string) error {
 
 // failure reads a signed answer that is no success.
 func (c *client) failure(op string, source pay.Source, a pay.Attempt, r reply) (pay.Observation, error) {
-	reason := r.SubCode[strings.LastIndexByte(r.SubCode, '.')+1:]
-	code := r.SubCode
-	if code == "" || len(code) > maxWord || !only(code, isWordByte) {
-		code = "failure"
-	}
+	reason, code := r.reason(), r.word()
 	if r.Code == "40005" || limits[reason] {
-		return pay.Observation{}, fail(op, channel.Limited, code, "too many calls of this app or method")
+		return pay.Observation{}, fail(op, channel.Limited, code, limitedText)
 	}
 	got, listed := outcome{}, false
 	if r.Code == "40004" {
@@ -111,7 +112,7 @@ func (c *client) failure(op string, source pay.Source, a pay.Attempt, r reply) (
 	}
 	switch {
 	case !listed:
-		return pay.Observation{}, fail(op, channel.Unknown, code, "the platform did not carry it out; the outcome is not known")
+		return pay.Observation{}, fail(op, channel.Unknown, code, uncertainText)
 	case got.kind != "":
 		return pay.Observation{}, fail(op, got.kind, code, "the order's state does not allow it")
 	}
@@ -124,6 +125,17 @@ func (c *client) about(source pay.Source, outTradeNo string, state pay.State) pa
 		Source: source, Channel: name, Account: c.env.Account.ID, AppID: c.appID,
 		MerchantID: c.env.Account.MerchantID, OutTradeNo: outTradeNo, State: state,
 	}
+}
+
+// reason is the last part of the sub_code.
+func (r reply) reason() string { return r.SubCode[strings.LastIndexByte(r.SubCode, '.')+1:] }
+
+// word is the sub_code, or "failure" when it is not a plain word.
+func (r reply) word() string {
+	if r.SubCode == "" || len(r.SubCode) > maxWord || !only(r.SubCode, isWordByte) {
+		return "failure"
+	}
+	return r.SubCode
 }
 
 // trade is what notices and query answers have in common, in the platform's words.

@@ -129,11 +129,17 @@ func canned(p gateway.Phase) gateway.Page {
 	case gateway.PhaseLeave:
 		attempt.Method = "alipay"
 		page.WalletURL = "http://127.0.0.1:5001/sim/wallet?code=1"
-	case gateway.PhasePaid, gateway.PhaseTwice, gateway.PhaseLate:
+	case gateway.PhasePaid, gateway.PhaseRefunded, gateway.PhaseTwice, gateway.PhaseLate:
 		attempt.TransactionID, attempt.PaidAt = "4200002611202611233141826014", now
 		page.Choices = nil
 	case gateway.PhaseClosed, gateway.PhaseExpired, gateway.PhaseConfirming:
 		page.Choices = nil
+	}
+	switch p {
+	case gateway.PhaseRefunded:
+		page.Refund = pay.Return{Total: 12800, Done: 12800}
+	case gateway.PhaseTwice, gateway.PhaseLate:
+		page.Surplus = pay.Return{Total: 12800, Going: 12800}
 	}
 	page.Attempt = &attempt
 	return page
@@ -141,7 +147,7 @@ func canned(p gateway.Phase) gateway.Page {
 
 var phases = []gateway.Phase{
 	gateway.PhaseChoose, gateway.PhaseOpening, gateway.PhaseScan, gateway.PhaseLeave, gateway.PhaseConfirming, gateway.PhasePaid,
-	gateway.PhaseClosed, gateway.PhaseExpired, gateway.PhaseRefused, gateway.PhaseTwice, gateway.PhaseLate,
+	gateway.PhaseClosed, gateway.PhaseExpired, gateway.PhaseRefused, gateway.PhaseTwice, gateway.PhaseLate, gateway.PhaseRefunded,
 }
 
 func config(f *fake) cashier.Config {

@@ -26,7 +26,8 @@ func (h *cashier) process(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if page.Phase == gateway.PhasePaid || page.Phase == gateway.PhaseTwice {
+	switch page.Phase {
+	case gateway.PhasePaid, gateway.PhaseTwice, gateway.PhaseRefunded:
 		h.redirect(w, r, "/payment/success/"+page.Payment.Token)
 		return
 	}

@@ -25,7 +25,7 @@ const (
 
 // home is the path where a phase is shown without a redirect.
 func home(p gateway.Phase) string {
-	if p == gateway.PhasePaid || p == gateway.PhaseTwice {
+	if p == gateway.PhasePaid || p == gateway.PhaseTwice || p == gateway.PhaseRefunded {
 		return "/payment/success/" + token
 	}
 	return "/payment/process/" + token
@@ -48,8 +48,9 @@ func TestEveryPhaseInEveryLanguage(t *testing.T) {
 		gateway.PhaseClosed:     {"订单已取消", "Order cancelled"},
 		gateway.PhaseExpired:    {"付款时间已过", "Time ran out"},
 		gateway.PhaseRefused:    {"微信支付没有成功", "WeChat Pay did not work"},
-		gateway.PhaseTwice:      {"多付的款项会自动退回", "The extra money goes back"},
-		gateway.PhaseLate:       {"款项会自动退回", "Your money is on its way back"},
+		gateway.PhaseRefunded:   {"已全额退款", "Refunded in full"},
+		gateway.PhaseTwice:      {"多付的款项正在退回", "The extra money is being returned"},
+		gateway.PhaseLate:       {"款项正在退回", "Your money is being returned"},
 	}
 	for _, p := range phases {
 		for i, lang := range []string{"zh", "en"} {
@@ -136,7 +137,8 @@ func golden(t *testing.T, name, body string) {
 	path := filepath.Join("testdata", name+".html")
 	if *update {
 		switch name {
-		case "phase-choose-zh", "phase-scan-zh", "phase-paid-zh", "phase-confirming-en":
+		case "phase-choose-zh", "phase-scan-zh", "phase-paid-zh", "phase-confirming-en",
+			"back-partly-refunded-zh", "back-second-money-is-on-its-way-en", "back-late-money-needs-the-shop-zh":
 			if err := os.WriteFile(path, []byte(body), 0o644); err != nil {
 				t.Fatal(err)
 			}
@@ -166,7 +168,8 @@ func TestProcessAndSuccess(t *testing.T) {
 		{"paid leads to the receipt", gateway.PhasePaid, "/payment/process/" + token, "/payment/success/" + token, ""},
 		{"paid twice leads to the receipt", gateway.PhaseTwice, "/payment/process/" + token, "/payment/success/" + token, ""},
 		{"a chosen language is carried on", gateway.PhasePaid, "/payment/process/" + token + "?lang=en", "/payment/success/" + token + "?lang=en", ""},
-		{"late stays", gateway.PhaseLate, "/payment/process/" + token, "", "款项会自动退回"},
+		{"refunded leads to the receipt", gateway.PhaseRefunded, "/payment/process/" + token, "/payment/success/" + token, ""},
+		{"late stays", gateway.PhaseLate, "/payment/process/" + token, "", "款项正在退回"},
 		{"A31 arrival while scanning is confirming", gateway.PhaseScan, "/payment/success/" + token + "?trade_status=TRADE_SUCCESS", "", "正在确认"},
 		{"A31 arrival while choosing is confirming", gateway.PhaseChoose, "/payment/success/" + token, "", "还没有付款？返回付款页"},
 		{"A31 arrival while away is confirming", gateway.PhaseLeave, "/payment/success/" + token + "?paid=1", "", "正在确认"},

@@ -61,6 +61,7 @@ var pages = map[gateway.Phase]screen{
 	gateway.PhaseLeave:      {Name: "wait", Key: "leave", Live: true},
 	gateway.PhaseConfirming: {Name: "wait", Key: "confirming", Live: true},
 	gateway.PhasePaid:       {Name: "paid", Key: "paid"},
+	gateway.PhaseRefunded:   {Name: "paid", Key: "refunded"},
 	gateway.PhaseTwice:      {Name: "paid", Key: "twice"},
 	gateway.PhaseClosed:     {Name: "ended", Key: "closed"},
 	gateway.PhaseExpired:    {Name: "ended", Key: "expired"},
@@ -75,7 +76,10 @@ func (h *cashier) screenOf(r *http.Request, page gateway.Page) screen {
 	if page.Attempt != nil {
 		s.Method = page.Attempt.Method
 	}
+	s.Live = s.Live || page.Refund.Going > 0 || page.Surplus.Going > 0
 	switch page.Phase {
+	case gateway.PhaseLate:
+		s.Key = "late." + stateOf(page.Surplus)
 	case gateway.PhaseChoose, gateway.PhaseScan, gateway.PhaseLeave, gateway.PhaseRefused:
 		s.Left = max(0, page.Payment.ExpiresAt.Sub(h.Now()))
 	}

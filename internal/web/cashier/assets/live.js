@@ -57,15 +57,19 @@
       .then(function () { renewing = false; });
   }
 
+  // backs is what a page says of money that goes back.
+  function backs(page) {
+    return Array.prototype.map.call(page.querySelectorAll(".back"), function (b) { return b.textContent; }).join(" ");
+  }
+
   // swap keeps the focus where it was and says aloud only what is new.
   function swap(text) {
     var next = new DOMParser().parseFromString(text, "text/html"), fresh = next.getElementById("main");
     if (!fresh) { location.reload(); return; }
     var href = document.activeElement && document.activeElement.getAttribute("href");
-    if (next.title !== document.title) {
-      document.getElementById("say").textContent = next.title;
-      document.title = next.title;
-    }
+    var news = next.title !== document.title ? next.title : backs(next) !== backs(document) ? backs(next) : "";
+    if (news) { document.getElementById("say").textContent = news; }
+    document.title = next.title;
     main().replaceWith(document.adoptNode(fresh));
     if (href) {
       Array.prototype.some.call(main().querySelectorAll("a"), function (a) {
