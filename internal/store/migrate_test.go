@@ -161,6 +161,8 @@ func TestI24OldRowsAreBroughtUpToDate(t *testing.T) {
 // A migration that loses or invents anything is undone, whole, and names what is wrong.
 func TestMigrationsAreChecked(t *testing.T) {
 	t.Parallel()
+	// The checks are the same texts on both engines: three rows prove that PostgreSQL undoes as SQLite does.
+	both := map[string]bool{"a deleted event": true, "broken before": true, "an SQL error after a change": true}
 	for _, row := range []struct{ name, before, migration, names string }{
 		{"a deleted event", ``, `DELETE FROM events WHERE id = 'evt_3'`, "events had 3 rows"},
 		{"money of another amount", ``, `DROP TRIGGER attempts_identity ON attempts; UPDATE attempts SET amount = amount - 1 WHERE id = 'att_2'`, "attempts had 3 rows with 25900 fen"},
@@ -176,6 +178,9 @@ func TestMigrationsAreChecked(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			onEmpty(t, func(t *testing.T, o Options) {
+				if strings.HasPrefix(o.DSN, "postgres") && !both[row.name] {
+					return
+				}
 				fillSecondVersion(t, o)
 				if row.before != "" {
 					raw(t, o, row.before)

@@ -78,15 +78,23 @@ func connectPostgres(ctx context.Context, o Options) (*pg, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, config)
+	pool, err := poolOf(ctx, config)
 	if err != nil {
-		return nil, fmt.Errorf("store: opening PostgreSQL: %w", err)
+		return nil, err
 	}
 	if err := checkPostgres(ctx, pool, o.AllowUnsafe); err != nil {
 		pool.Close()
 		return nil, err
 	}
 	return &pg{pool}, nil
+}
+
+func poolOf(ctx context.Context, config *pgxpool.Config) (*pgxpool.Pool, error) {
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("store: opening PostgreSQL: %w", err)
+	}
+	return pool, nil
 }
 
 // tables are changed over a connection of their own, without a limit of a statement's time. One node migrates; the others
