@@ -25,6 +25,9 @@ type verbs struct {
 	Payment   payment    `cmd:"" help:"Look a payment up by any number."`
 	Incidents incidents  `cmd:"" help:"List refused notices and what needs a person, with what to do."`
 	Keys      keys       `cmd:"" help:"Make, list and revoke the API keys of shops."`
+
+	Migrate migrate `cmd:"" help:"Bring the tables of the database up to date, as every start does, and tell their version."`
+	DB      db      `cmd:"" name:"db" help:"Copy the database from SQLite to PostgreSQL."`
 }
 
 func main() {

@@ -35,6 +35,8 @@ type Config struct {
 	DataDir  string
 	LogDir   string      // of app.log and its elders, or Off
 	Database secret.Text // "sqlite:path" or "postgres://…"; secret because it may hold a password
+	// UnsafeDatabase accepts a PostgreSQL that can lose what it has confirmed.
+	UnsafeDatabase bool
 
 	PublicURL     string      // origin at which payers and platforms reach the gateway
 	WebhookURL    string      // the default shop's endpoint, "" for none
@@ -104,6 +106,12 @@ func Load(src Source, drivers []channel.Driver) (Config, error) {
 		}
 	}
 	c.Database = l.database(c.DataDir)
+	if c.UnsafeDatabase = l.get(unsafeDatabase) == "1"; c.UnsafeDatabase && l.live {
+		l.warn(unsafeDatabase, fault{
+			"unsafe_database", "with real money: what PostgreSQL has confirmed can be lost when it stops",
+			"delete it, and set fsync, full_page_writes and synchronous_commit to on there",
+		})
+	}
 	c.PublicURL = l.publicURL(c.ListenAddr, c.Accounts)
 	c.WebhookURL, c.WebhookSecret = l.webhook()
 	c.ReturnOrigins = l.returnOrigins(c)
@@ -234,6 +242,8 @@ func parseHTTP(v string) (*url.URL, bool) {
 	}
 	return u, u.Scheme == "http" || u.Scheme == "https"
 }
+
+const unsafeDatabase = "ALLOW_UNSAFE_DATABASE"
 
 func (l *loader) database(dir string) secret.Text {
 	v := l.get("DATABASE_URL")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -62,6 +63,9 @@ func TestAccepted(t *testing.T) {
 		{"public listener when told so", "LISTEN_ADDR=0.0.0.0:80 ALLOW_PUBLIC_TEST=1 PUBLIC_URL=http://pay.example", listen, "0.0.0.0:80"},
 		{"SQLite lies in the data directory", "DATA_DIR=/var/lib/piaohao", database, "sqlite:/var/lib/piaohao/test.db"},
 		{"PostgreSQL", "DATABASE_URL=postgres://u:p@db/piaohao?sslmode=disable", database, "postgres://u:p@db/piaohao?sslmode=disable"},
+		{"a safe database is the default", "", unsafely, "false"},
+		{"an unsafe database when told so", "ALLOW_UNSAFE_DATABASE=1", unsafely, "true"},
+		{"allowing an unsafe database needs a 1", "ALLOW_UNSAFE_DATABASE=true", unsafely, "false"},
 		{"another process simulates", "SIM_ADDR=off SIM_PUBLIC_URL=http://127.0.0.1:6001", sim, "off http://127.0.0.1:6001"},
 		{"simulator behind a proxy", "SIM_PUBLIC_URL=https://sim.example", sim, "127.0.0.1:5001 https://sim.example"},
 		{"the simulator's cashier follows", "SIM_PUBLIC_URL=https://sim.example", cashier, ""},
@@ -101,6 +105,7 @@ func proxies(c config.Config) string {
 func listen(c config.Config) string   { return c.ListenAddr }
 func public(c config.Config) string   { return c.PublicURL }
 func database(c config.Config) string { return c.Database.Reveal() }
+func unsafely(c config.Config) string { return strconv.FormatBool(c.UnsafeDatabase) }
 func sim(c config.Config) string      { return c.SimAddr + " " + c.SimURL }
 func cashier(c config.Config) string  { return c.SimCashier }
 func origins(c config.Config) string  { return strings.Join(c.ReturnOrigins, " ") }

@@ -373,6 +373,7 @@ func TestLiveSettings(t *testing.T) {
 		{"one product", settings("shared", "new", "url", "WECHAT_PRODUCTS= h5 "), products, "h5"},
 		{"the file is named", settings("shared", "old", "url"), func(c config.Config) string { return c.EnvFile }, ".env"},
 		{"a setting without its key is a warning", settings("shared", "new", "url", "WECHAT_SIGN_TYPE=MD5"), func(c config.Config) string { return c.Warnings.Error() }, ".env:33: WECHAT_SIGN_TYPE: has no effect without the key of older; set that key or delete it"},
+		{"an unsafe database for real money is a warning", settings("shared", "new", "url", "ALLOW_UNSAFE_DATABASE=1"), func(c config.Config) string { return c.Warnings[0].Setting + " " + c.Warnings[0].Code }, "ALLOW_UNSAFE_DATABASE unsafe_database"},
 		{"samples while testing are a warning", settings("WECHAT_MCH_KEY=your32digitmerchantkey\nWECHAT_SANDBOX=true"), func(c config.Config) string { return c.Warnings[0].Setting + " " + c.Warnings[0].Code }, "WECHAT_MCH_KEY placeholder"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

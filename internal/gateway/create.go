@@ -56,12 +56,20 @@ func (g *Gateway) create(ctx context.Context, in CreateInput) (Result, error) {
 			v, err := g.answer(ctx, c.Payment, w, first, in.ClientIP)
 			return Result{View: v, Created: true}, err
 		}
-		if !errors.Is(err, store.ErrOrderTaken) {
+		unknown := errors.Is(err, store.ErrUnknown)
+		if !unknown && !errors.Is(err, store.ErrOrderTaken) {
 			return Result{}, err
 		}
 		old, err := g.DB.PaymentByOrder(ctx, in.Shop, in.OrderNo)
+		if unknown && errors.Is(err, store.ErrNotFound) {
+			continue // it was not written
+		}
 		if err != nil {
 			return Result{}, err
+		}
+		if unknown && old.ID == p.ID { // it was
+			v, err := g.answer(ctx, old, w, first, in.ClientIP)
+			return Result{View: v, Created: true}, err
 		}
 		if old.IsClosed() {
 			continue // it closed meanwhile: the order is free again

@@ -159,7 +159,8 @@ func (g *Gateway) decide(ctx context.Context, p pay.Payment, in pay.Input) (outc
 		if errors.Is(err, store.ErrTransactionUsed) {
 			return g.numberTaken(p, in), nil
 		}
-		if !errors.Is(err, store.ErrStale) {
+		// Whether it was written is in the database: what was decided already is then a duplicate.
+		if !errors.Is(err, store.ErrStale) && !errors.Is(err, store.ErrUnknown) {
 			return outcome{}, err
 		}
 		if p, err = g.DB.Payment(ctx, p.ID); err != nil {

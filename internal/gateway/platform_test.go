@@ -266,23 +266,31 @@ type world struct {
 	path string // of the database
 
 	config gateway.Config // for another node on the same database
+	opts   store.Options  // for another process on the same PostgreSQL
 }
 
 // newWorld makes the world; edit may change its accounts.
 func newWorld(t *testing.T, edit ...func(accounts []gateway.Account) []gateway.Account) *world {
 	t.Helper()
+	path := filepath.Join(t.TempDir(), "test.db")
+	w := newWorldOn(t, "sqlite:"+path, edit...)
+	w.path = path
+	return w
+}
+
+// newWorldOn makes the world on a database of any engine.
+func newWorldOn(t *testing.T, dsn string, edit ...func(accounts []gateway.Account) []gateway.Account) *world {
+	t.Helper()
 	w := &world{t: t}
 	w.now.Store(time.Date(2026, 11, 24, 4, 0, 0, 0, time.UTC).UnixMilli())
-	ids, path := id.New(time.Now), filepath.Join(t.TempDir(), "test.db")
-	db, err := store.Open(t.Context(), store.Options{
-		DSN: "sqlite:" + path, Mode: "test", Now: w.clock, Log: slog.New(slog.DiscardHandler),
-	})
+	ids := id.New(time.Now)
+	w.opts = store.Options{DSN: dsn, Mode: "test", Now: w.clock, Log: slog.New(slog.DiscardHandler), AllowUnsafe: true}
+	db, err := store.Open(t.Context(), w.opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	w.db = db
-	w.path = path
 	w.qr = &platform{method: "scan", merchant: "mch", orders: map[string]*order{}, refunds: map[string]*refund{}}
 	w.link = &platform{method: "visit", lazy: true, merchant: "mch", orders: map[string]*order{}}
 	accounts := []gateway.Account{

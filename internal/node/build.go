@@ -103,6 +103,7 @@ func (n *Node) build(ctx context.Context) error {
 	}
 	n.db, err = store.Open(ctx, store.Options{
 		DSN: n.config.Database.Reveal(), Mode: n.mode(), Now: n.now, Log: n.log,
+		AllowUnsafe: n.config.UnsafeDatabase,
 	})
 	if err != nil {
 		return err

@@ -86,7 +86,7 @@ func openDesk(ctx context.Context, c config.Config) (ops.Desk, func() error, err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	n := &Node{config: c, now: time.Now}
-	db, err := store.Open(ctx, store.Options{DSN: dsn, Mode: n.mode(), Now: time.Now, Log: log})
+	db, err := store.Open(ctx, store.Options{DSN: dsn, Mode: n.mode(), Now: time.Now, Log: log, AllowUnsafe: c.UnsafeDatabase})
 	if errors.Is(err, store.ErrInUse) {
 		return nil, nil, fmt.Errorf("a process has the database in %s open, and no server answers at %s: that process may be starting, "+
 			"stopping, or an older version; try again, or stop it", c.DataDir, ops.SocketPath(c.DataDir))

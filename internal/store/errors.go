@@ -1,7 +1,10 @@
 package store
 
 import (
+	"context"
 	"errors"
+	"io"
+	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -32,6 +35,8 @@ const (
 	pgUnique        = "23505"
 	pgSerialization = "40001"
 	pgDeadlock      = "40P01"
+	pgShutdown      = "57P01" // also of a commit that waited for a standby: it may be there
+	pgCrash         = "57P02"
 )
 
 // refusal names the constraint that refused a write, or is "" for every other error.
@@ -79,4 +84,16 @@ func pgRetryable(err error) bool {
 		return pg.Code == pgSerialization || pg.Code == pgDeadlock
 	}
 	return pgconn.SafeToRetry(err)
+}
+
+// pgLost reports that the connection broke, so that what was sent may have been done: everything that is no answer of the
+// server's, or its farewell.
+func pgLost(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code == pgShutdown || pg.Code == pgCrash
+	}
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, net.ErrClosed)
 }

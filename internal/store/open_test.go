@@ -52,9 +52,21 @@ func TestUnsafePostgresIsRefused(t *testing.T) {
 	if _, err := Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), "fsync=off") {
 		t.Errorf("fsync off: %v", err)
 	}
-	for commit, ok := range map[string]bool{"off": false, "local": false, "remote_write": false, "on": true, "remote_apply": true} {
-		if err := durable("on", commit); (err == nil) != ok {
-			t.Errorf("synchronous_commit=%s: %v", commit, err)
+	for _, row := range []struct {
+		fsync, pages, commit string
+		names                string // what the refusal names, "" = none
+	}{
+		{"on", "on", "on", ""},
+		{"on", "on", "remote_apply", ""},
+		{"off", "on", "on", "fsync=off"},
+		{"on", "off", "on", "full_page_writes=off"},
+		{"on", "on", "off", "synchronous_commit=off"},
+		{"on", "on", "local", "synchronous_commit=local"},
+		{"on", "on", "remote_write", "synchronous_commit=remote_write"},
+	} {
+		err := durable(row.fsync, row.pages, row.commit)
+		if errors.Is(err, ErrUnsafe) != (row.names != "") || err != nil && !strings.Contains(err.Error(), row.names) {
+			t.Errorf("%+v: %v", row, err)
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,74 +15,154 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
+// Bounds of talking to PostgreSQL. The server's limit of a statement is shorter than ours of a write, so that a slow write
+// ends with an answer: it was rolled back.
 const (
-	maxConns     = 16               // measured: 64 are never better than 16
-	maxTries     = 5                // of a write that PostgreSQL refused without writing anything
-	writeTimeout = 10 * time.Second // a write that runs longer has lost its server
+	maxConns         = 16 // measured: 64 are never better than 16
+	maxTries         = 5  // of a write that PostgreSQL refused without writing anything, and of a read that brought no row
+	writeTimeout     = 10 * time.Second
+	statementTimeout = 8 * time.Second
+	connectTimeout   = 5 * time.Second
+	idleAfter        = 5 * time.Minute  // a connection that nobody used is closed
+	lockEvery        = 1                // seconds between two tries to become the node that migrates
+	lockTries        = 600              // and how many of them
+	renewAfter       = 30 * time.Minute // and one of this age, so that a moved server is found
 )
+
+// serverLimits are settings of our connections, where the address does not set them.
+var serverLimits = map[string]string{
+	"statement_timeout":                   strconv.FormatInt(statementTimeout.Milliseconds(), 10),
+	"idle_in_transaction_session_timeout": strconv.FormatInt(writeTimeout.Milliseconds(), 10),
+	"application_name":                    "piaohao",
+}
 
 // pg is PostgreSQL behind a bounded pool.
 type pg struct{ pool *pgxpool.Pool }
 
 func openPostgres(ctx context.Context, o Options) (_ engine, err error) {
-	config, err := pgxpool.ParseConfig(o.DSN)
+	p, err := connectPostgres(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	t, err := p.tables(o)
+	if err == nil {
+		err = errors.Join(t.up(ctx), t.db.Close())
+	}
+	if err != nil {
+		p.pool.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func postgresConfig(dsn string) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, errors.New("store: the postgres:// address cannot be read") // the cause would show the password
 	}
-	config.MaxConns = maxConns
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("store: opening PostgreSQL: %w", err)
+	config.MaxConns, config.MaxConnIdleTime, config.MaxConnLifetime = maxConns, idleAfter, renewAfter
+	if config.ConnConfig.ConnectTimeout == 0 || config.ConnConfig.ConnectTimeout > connectTimeout {
+		config.ConnConfig.ConnectTimeout = connectTimeout
 	}
-	defer func() {
-		if err != nil {
-			pool.Close()
+	for name, value := range serverLimits {
+		if config.ConnConfig.RuntimeParams[name] == "" {
+			config.ConnConfig.RuntimeParams[name] = value
 		}
-	}()
-	if err := checkPostgres(ctx, pool, o.AllowUnsafe); err != nil {
-		return nil, err
 	}
-	// One node migrates; the others wait for its session lock.
-	locker, err := lock.NewPostgresSessionLocker()
+	return config, nil
+}
+
+// connectPostgres connects and refuses unsafe settings; the tables stay as they are.
+func connectPostgres(ctx context.Context, o Options) (*pg, error) {
+	config, err := postgresConfig(o.DSN)
 	if err != nil {
 		return nil, err
 	}
-	db := stdlib.OpenDBFromPool(pool)
-	if err := errors.Join(migrate(ctx, db, goose.DialectPostgres, "postgres", goose.WithSessionLocker(locker)), db.Close()); err != nil {
+	pool, err := poolOf(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPostgres(ctx, pool, o.AllowUnsafe); err != nil {
+		pool.Close()
 		return nil, err
 	}
 	return &pg{pool}, nil
 }
 
+func poolOf(ctx context.Context, config *pgxpool.Config) (*pgxpool.Pool, error) {
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("store: opening PostgreSQL: %w", err)
+	}
+	return pool, nil
+}
+
+// tables are changed over a connection of their own, without a limit of a statement's time. One node migrates; the others
+// wait for its session lock.
+func (p *pg) tables(o Options) (tables, error) {
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(lockEvery, lockTries))
+	if err != nil {
+		return tables{}, err
+	}
+	config := p.pool.Config().ConnConfig
+	config.RuntimeParams["statement_timeout"] = "0"
+	config.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
+	return tables{
+		db: stdlib.OpenDB(*config), dialect: goose.DialectPostgres, engine: "postgres", mode: o.Mode, files: filesOf(o),
+		options: []goose.ProviderOption{goose.WithSessionLocker(locker)},
+		exists:  `SELECT to_regclass($1) IS NOT NULL`,
+		lock:    `LOCK TABLE events, payments, attempts, refunds, deliveries, incidents, shops, api_keys, endpoints, accounts, meta IN SHARE ROW EXCLUSIVE MODE`,
+	}, nil
+}
+
 // checkPostgres refuses settings under which a commit that was answered can be lost.
 func checkPostgres(ctx context.Context, pool *pgxpool.Pool, allowUnsafe bool) error {
-	var fsync, commit string
-	err := pool.QueryRow(ctx, `SELECT current_setting('fsync'), current_setting('synchronous_commit')`).Scan(&fsync, &commit)
+	var fsync, pages, commit string
+	err := pool.QueryRow(ctx, `SELECT current_setting('fsync'), current_setting('full_page_writes'),
+		current_setting('synchronous_commit')`).Scan(&fsync, &pages, &commit)
 	if err != nil {
 		return fmt.Errorf("store: opening PostgreSQL: %w", err)
 	}
 	if allowUnsafe {
 		return nil
 	}
-	return durable(fsync, commit)
+	return durable(fsync, pages, commit)
 }
 
-func durable(fsync, commit string) error {
-	if fsync != "on" {
-		return errors.New("store: PostgreSQL runs with fsync=off and can lose payments: set fsync=on")
+func durable(fsync, pages, commit string) error {
+	unsafe := ""
+	switch {
+	case fsync != "on":
+		unsafe = "fsync=" + fsync
+	case pages != "on":
+		unsafe = "full_page_writes=" + pages
+	case commit != "on" && commit != "remote_apply":
+		unsafe = "synchronous_commit=" + commit
+	default:
+		return nil
 	}
-	if commit != "on" && commit != "remote_apply" {
-		return fmt.Errorf("store: PostgreSQL runs with synchronous_commit=%s and can lose payments: set synchronous_commit=on", commit)
-	}
-	return nil
+	setting, _, _ := strings.Cut(unsafe, "=")
+	return fmt.Errorf("%w: it runs with %s; set %s=on there, or ALLOW_UNSAFE_DATABASE=1 here where no real money is at stake", ErrUnsafe, unsafe, setting)
 }
 
+// read repeats what brought no row when the connection was lost: reading twice does no harm.
 func (p *pg) read(ctx context.Context, s stmt) error {
-	rows, err := p.pool.Query(ctx, s.text, s.args...)
-	if err != nil {
-		return err
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	var err error
+	for range maxTries {
+		rows, began := pgx.Rows(nil), false
+		if rows, err = p.pool.Query(ctx, s.text, s.args...); err == nil {
+			err = eachRow(rows, func(scan scan) error {
+				began = true
+				return s.row(scan)
+			})
+		}
+		if err == nil || began || ctx.Err() != nil || !pgRetryable(err) && !pgLost(err) {
+			return err
+		}
 	}
-	return eachRow(rows, s.row)
+	return err
 }
 
 func eachRow(rows pgx.Rows, row func(scan) error) error {
@@ -148,7 +230,7 @@ func (p *pg) tx(ctx context.Context, f func(run) error) error {
 }
 
 // try waits for a connection as long as ctx allows; from then on only writeTimeout ends the write, so that a caller
-// who leaves does not make its outcome unknown. It repeats what surely wrote nothing.
+// who leaves does not make its outcome unknown. It repeats what surely wrote nothing; ErrUnknown is for who asked.
 func (p *pg) try(ctx context.Context, f func(context.Context, *pgxpool.Conn) error) error {
 	var err error
 	for range maxTries {
@@ -162,7 +244,12 @@ func (p *pg) try(ctx context.Context, f func(context.Context, *pgxpool.Conn) err
 			defer cancel()
 			err = f(running, conn)
 		}()
-		if err == nil || !pgRetryable(err) {
+		switch {
+		case err == nil:
+			return nil
+		case pgLost(err) && !pgRetryable(err):
+			return fmt.Errorf("%w: %w", ErrUnknown, err)
+		case !pgRetryable(err):
 			return err
 		}
 	}

@@ -25,6 +25,7 @@ const (
 
 // lite is SQLite behind one writer and a pool of readers, under an exclusive lock file.
 type lite struct {
+	path     string
 	lock     *os.File
 	readers  *sql.DB
 	prepared sync.Map // text → *sql.Stmt of readers
@@ -33,7 +34,8 @@ type lite struct {
 	now      func() time.Time
 }
 
-func openSQLite(ctx context.Context, path string, o Options) (_ engine, err error) {
+// lockSQLite takes the lock and opens the write side, with the tables as they are.
+func lockSQLite(ctx context.Context, path string, o Options) (s *lite, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -41,31 +43,48 @@ func openSQLite(ctx context.Context, path string, o Options) (_ engine, err erro
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	s := &lite{now: o.Now}
+	s = &lite{now: o.Now, path: path}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
 		}
 	}()
 	if s.lock, err = lockFile(path + ".lock"); err != nil {
-		return nil, err
+		return s, err
 	}
 	// It holds webhook secrets: SQLite would create it readable for everybody, and copies the mode to -wal and -shm.
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("store: %w", err)
+		return s, fmt.Errorf("store: %w", err)
 	}
 	if err := file.Close(); err != nil {
-		return nil, err
+		return s, err
 	}
 	if s.writable, err = sql.Open("sqlite", liteDSN(path, "synchronous(FULL)", "wal_autocheckpoint(4000)")); err != nil {
-		return nil, err
+		return s, err
 	}
 	s.writable.SetMaxOpenConns(1)
-	if err := checkSQLite(ctx, s.writable); err != nil {
+	return s, checkSQLite(ctx, s.writable)
+}
+
+func (s *lite) tables(o Options) tables {
+	return tables{
+		db: s.writable, dialect: goose.DialectSQLite3, engine: "sqlite", mode: o.Mode, files: filesOf(o),
+		exists: `SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = $1`,
+	}
+}
+
+func openSQLite(ctx context.Context, path string, o Options) (_ engine, err error) {
+	s, err := lockSQLite(ctx, path, o)
+	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, s.writable, goose.DialectSQLite3, "sqlite"); err != nil {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if err := s.tables(o).up(ctx); err != nil {
 		return nil, err
 	}
 	conn, err := s.writable.Conn(ctx)
@@ -73,7 +92,7 @@ func openSQLite(ctx context.Context, path string, o Options) (_ engine, err erro
 		return nil, err
 	}
 	s.writer = startWriter(conn, o.Log)
-	if s.readers, err = sql.Open("sqlite", liteDSN(path, "query_only(1)")); err != nil {
+	if s.readers, err = sql.Open("sqlite", liteDSN(s.path, "query_only(1)")); err != nil {
 		return nil, err
 	}
 	s.readers.SetMaxOpenConns(readers)

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"strings"
 	"sync"
@@ -29,9 +30,16 @@ var (
 	ErrRefundNoUsed = errors.New("store: the shop has this refund number on another payment")
 	// ErrInUse: SQLite takes one process at a time, and another one has this database open.
 	ErrInUse = errors.New("store: another process uses this database")
+	// ErrUnknown: the connection to PostgreSQL was lost during a commit, so that it was written or not. Load and decide
+	// again; repeating the write blindly could write it twice.
+	ErrUnknown = errors.New("store: whether it was written is not known")
+	// ErrUnsafe: PostgreSQL runs with settings under which payments can be lost.
+	ErrUnsafe = errors.New("store: PostgreSQL can lose payments")
 	// ErrClosed: the database was closed before the write was queued.
 	ErrClosed = errors.New("store: closed")
 )
+
+var errScheme = errors.New("store: the database address begins with neither sqlite: nor postgres://")
 
 // Options of Open.
 type Options struct {
@@ -39,8 +47,10 @@ type Options struct {
 	Mode string // "test" or "live": stored inside; the other mode refuses to open
 	Now  func() time.Time
 	Log  *slog.Logger
-	// AllowUnsafe accepts a PostgreSQL with fsync or synchronous_commit off. Only tests set it.
+	// AllowUnsafe accepts a PostgreSQL whose commits can be lost: fsync, full_page_writes or synchronous_commit off.
 	AllowUnsafe bool
+
+	files fs.FS // migrations of a test, nil = those of this program
 }
 
 // DB is an open database. Its methods are safe for concurrent use; times they take and return have millisecond
@@ -130,6 +140,10 @@ func (db *DB) checkMode(ctx context.Context, mode string) error {
 	if err != nil {
 		return fmt.Errorf("store: reading the mode: %w", err)
 	}
+	return sameMode(stored, mode)
+}
+
+func sameMode(stored, mode string) error {
 	if stored != mode {
 		return fmt.Errorf("store: this is a %s database and the server runs in %s mode: give each mode a database of its own", stored, mode)
 	}

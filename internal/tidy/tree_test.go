@@ -48,7 +48,7 @@ func (f file) isTest() bool { return strings.HasSuffix(f.path, "_test.go") }
 
 // testCode is true for tests and for the rooms that only tests import.
 func (f file) testCode() bool {
-	return f.isTest() || f.in("internal/channel/channeltest", "internal/storm", "internal/e2e")
+	return f.isTest() || f.in("internal/channel/channeltest", "internal/store/storetest", "internal/storm", "internal/e2e")
 }
 
 func (f file) external() bool { return f.isTest() && strings.HasSuffix(f.ast.Name.Name, "_test") }

@@ -1,0 +1,125 @@
+package storetest
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+)
+
+// Wire is a way to a PostgreSQL that breaks when it is told to.
+type Wire struct {
+	DSN string // of the same database, over this wire
+
+	mu     sync.Mutex
+	marker []byte
+	after  bool
+	cuts   int
+}
+
+// NewWire lays a wire to the database at dsn, until the test ends.
+func NewWire(t testing.TB, dsn string) *Wire {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := u.Host
+	u.Host = l.Addr().String()
+	w := &Wire{DSN: u.String()}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go w.carry(client, server)
+		}
+	}()
+	return w
+}
+
+// Cut breaks the next connection on which marker, a value of a write, is sent: before the server sees it, or after the
+// server has answered and before anybody hears of it.
+func (w *Wire) Cut(marker string, after bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.marker, w.after = []byte(marker), after
+}
+
+// Cuts is how many connections broke.
+func (w *Wire) Cuts() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.cuts
+}
+
+// struck reports whether text carries the marker, once.
+func (w *Wire) struck(text []byte) (struck, after bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.marker == nil || !bytes.Contains(text, w.marker) {
+		return false, false
+	}
+	w.marker = nil
+	w.cuts++
+	return true, w.after
+}
+
+const wireBuffer = 1 << 20 // a batch is sent in one piece
+
+func (w *Wire) carry(client net.Conn, address string) {
+	server, err := net.Dial("tcp", address)
+	if err != nil {
+		_ = client.Close()
+		return
+	}
+	hang := func() { _ = client.Close(); _ = server.Close() }
+	defer hang()
+	var silent sync.Mutex
+	silenced := false
+	go func() {
+		defer hang()
+		buffer := make([]byte, wireBuffer)
+		for {
+			n, err := server.Read(buffer)
+			silent.Lock()
+			stop := silenced
+			silent.Unlock()
+			if err != nil || stop {
+				return
+			}
+			if _, err := client.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+	}()
+	buffer := make([]byte, wireBuffer)
+	for {
+		n, err := client.Read(buffer)
+		if err != nil {
+			return
+		}
+		if struck, after := w.struck(buffer[:n]); struck {
+			if !after {
+				return
+			}
+			silent.Lock()
+			silenced = true
+			silent.Unlock()
+			_, _ = server.Write(buffer[:n])
+			_, _ = io.Copy(io.Discard, client) // until the other goroutine has hung up
+			return
+		}
+		if _, err := server.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
