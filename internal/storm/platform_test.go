@@ -69,7 +69,6 @@ type land interface {
 	pay(code string) string // what came of it: "paid", or why not
 	given(code string)      // a payer has it now
 	console(no string)      // somebody returns a part of an order's money at the platform's own console
-	refunds() bool          // its books have them
 	books() []*entry        // oldest first
 	due() time.Time         // of the next notice; zero: none
 	send()                  // the notice that is due

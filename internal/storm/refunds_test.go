@@ -127,8 +127,6 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-func (l *plain) refunds() bool { return true }
-
 // console returns a part of what is left of an order's money, at the platform's own console.
 func (l *plain) console(no string) {
 	for _, p := range []*platform{l.qr, l.link} {
@@ -143,7 +141,7 @@ func (l *plain) console(no string) {
 
 // refund is the shop's: a part or all of one of its payments, under a new number or one that it used before.
 func (s *storm) refund(n *node, o *order) {
-	if len(o.ids) == 0 || !s.land.refunds() {
+	if len(o.ids) == 0 {
 		return
 	}
 	id := o.ids[s.rand.IntN(len(o.ids))]
@@ -158,9 +156,6 @@ func (s *storm) refund(n *node, o *order) {
 
 // refundsAgree holds the refunds of one paid order against ours (I-04, I-22).
 func (s *storm) refundsAgree(p pay.Payment, a pay.Attempt, e *entry) {
-	if !s.land.refunds() {
-		return
-	}
 	e.settle(s.now())
 	var ours, all pay.Fen
 	for _, r := range p.Refunds {

@@ -74,8 +74,13 @@ func newWire(s *storm) (*wire, error) {
 	}, nil)
 }
 
-func (w *wire) refunds() bool  { return false }
-func (w *wire) console(string) {}
+// console returns an order's money at the platform that has it.
+func (w *wire) console(no string) {
+	for _, platform := range []string{"wechat", "alipay"} {
+		err := w.control("POST", "/sim/"+platform+"/refund", map[string]any{"code": no, "amount": 1 + w.s.rand.IntN(50)}, nil)
+		w.s.note("console", platform, no, said(err))
+	}
+}
 
 func (w *wire) calm() {
 	if err := w.control("POST", "/sim/faults", simkit.FaultSettings{}, nil); err != nil {
@@ -159,13 +164,25 @@ func (w *wire) books() []*entry {
 	}
 	states := map[string]pay.State{
 		"SUCCESS": pay.Paid, "TRADE_SUCCESS": pay.Paid, "CLOSED": pay.Closed, "TRADE_CLOSED": pay.Closed,
-		"NOTPAY": pay.Unpaid, "WAIT_BUYER_PAY": pay.Unpaid,
+		"NOTPAY": pay.Unpaid, "WAIT_BUYER_PAY": pay.Unpaid, "REFUND": pay.Paid,
+	}
+	ends := map[string]pay.RefundStatus{
+		"SUCCESS": pay.RefundSucceeded, "REFUND_SUCCESS": pay.RefundSucceeded, "PROCESSING": pay.RefundProcessing,
+		"CLOSED": pay.RefundFailed, "ABNORMAL": pay.RefundAbnormal,
 	}
 	out := make([]*entry, len(answer.Orders))
 	for i, o := range answer.Orders {
 		out[i] = &entry{No: o.OutTradeNo, State: states[o.State], Amount: pay.Fen(o.Amount)}
+		if len(o.Refunds) > 0 {
+			out[i].State = pay.Paid // one platform closes an order whose money went back
+		}
 		if out[i].State == pay.Paid {
 			out[i].Tx = o.TransactionID
+		}
+		for _, r := range o.Refunds {
+			out[i].refunds = append(out[i].refunds, &returned{
+				No: r.Number, Amount: pay.Fen(r.Amount), Status: ends[r.State], At: w.s.now().Add(time.Hour), console: r.By == simkit.ByConsole,
+			})
 		}
 	}
 	return out
