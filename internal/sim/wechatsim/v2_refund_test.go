@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/md5"
-	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -113,7 +112,7 @@ func (b *secureBench) foreign() tls.Certificate {
 // platforms is a certificate of the right authority that is not the merchant's.
 func (b *secureBench) platforms() tls.Certificate {
 	b.t.Helper()
-	var key *rsa.PrivateKey = testKeys()[PlatformKey]
+	key := testKeys()[PlatformKey]
 	der, err := issue(b.kit, strings.Repeat("1", 40), tenpay, &key.PublicKey)
 	if err != nil {
 		b.t.Fatal(err)
