@@ -30,7 +30,9 @@ func TestJudges(t *testing.T) {
 	byV3 := []string{
 		"order", "query unpaid", "pay", "notice verifies", "notice with one byte changed is refused", "notice opens",
 		"notice with another amount does not open", "query paid", "order of a paid number", "close of a paid order",
-		"close", "query closed", "query of nothing", "request under a foreign key",
+		"close", "query closed", "query of nothing", "refund of another total", "refund of more than was paid", "refund",
+		"refund again", "refund again of another amount", "refund notice verifies", "refund notice opens", "query refund",
+		"query refund of nothing", "query refunded", "request under a foreign key",
 		"request with another amount than signed", "answer under a foreign key",
 	}
 	t.Run("wechatpay-axios-plugin", func(t *testing.T) {
@@ -55,15 +57,19 @@ func TestJudges(t *testing.T) {
 			judge(t, "wechat2.cjs", nil, simAlone(t, sims.Options{}), kind)(
 				"order", "query unpaid", "pay", "notice verifies", "notice with another amount is refused", "notice says",
 				"query paid", "order of a paid number", "close of a paid order", "order of a used number", "close", "query closed",
-				"query of nothing", "request under a foreign key", "request with another amount than signed",
-				"answer with a wrong signature", "notice with a wrong signature is refused",
+				"query of nothing", "refund of another total", "refund of more than was paid", "refund without TLS",
+				"refund without certificate", "refund", "refund again", "refund again of another amount", "refund notice opens",
+				"query refund", "query refund of nothing", "query refunded", "request under a foreign key",
+				"request with another amount than signed", "answer with a wrong signature", "notice with a wrong signature is refused",
 			)
 		})
 	}
 	byAlipay := []string{
 		"query of nothing", "order", "query unpaid", "query paid", "pay", "notice verifies",
 		"notice with another amount is refused", "notice with another signature is refused", "way back verifies",
-		"close of a paid trade", "close", "query closed", "request under a foreign key", "order under a foreign key",
+		"close of a paid trade", "close", "query closed", "refund of more than was paid", "refund", "refund notice",
+		"refund again", "refund again of another amount", "query refund", "query refund of nothing", "refund of the rest",
+		"query refunded", "request under a foreign key", "order under a foreign key",
 		"order with another amount than signed", "answer under a foreign key",
 	}
 	t.Run("alipay-sdk", func(t *testing.T) {
@@ -93,12 +99,15 @@ func simAlone(t *testing.T, o sims.Options) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
 	o.PublicURL, o.Wall, o.Log = "http://"+server.Listener.Addr().String(), time.Now, slog.New(slog.DiscardHandler)
+	o.SecureAddr = "127.0.0.1:0"
 	sim, err := sims.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	server.Config.Handler = sim.Handler()
 	server.Start()
+	secure := &httptest.Server{Listener: sim.Secure(), Config: &http.Server{Handler: sim.Handler(), ReadHeaderTimeout: judgeWithin}}
+	secure.Start()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -112,9 +121,14 @@ func simAlone(t *testing.T, o sims.Options) string {
 			case !next.IsZero() && !next.After(time.Now()):
 				continue
 			}
+			later := judgeWithin // for want of a notice
+			if !next.IsZero() {
+				later = time.Until(next)
+			}
 			select {
 			case <-sim.Woken():
-			case <-t.Context().Done(): // retries are later than any judge
+			case <-time.After(later): // notices of refunds are; retries are later than any judge
+			case <-t.Context().Done():
 				return
 			}
 		}
@@ -122,6 +136,7 @@ func simAlone(t *testing.T, o sims.Options) string {
 	t.Cleanup(func() {
 		<-ended
 		server.Close()
+		secure.Close()
 		if err := sim.Close(); err != nil {
 			t.Error(err)
 		}

@@ -1,4 +1,4 @@
-// node alipay.cjs ORIGIN: alipay-sdk, told another gateway and nothing else, pays at the simulator, in the mode of its app.
+// node alipay.cjs ORIGIN: alipay-sdk, told another gateway and nothing else, pays and refunds at the simulator, in the mode of its app.
 "use strict";
 const crypto = require("crypto");
 const querystring = require("querystring");
@@ -62,6 +62,28 @@ judge(async () => {
   say("close", r.code === "10000", JSON.stringify(r));
   r = await query("JUDGE2");
   say("query closed", r.tradeStatus === "TRADE_CLOSED", JSON.stringify(r));
+
+  const refund = (out_request_no, refund_amount) => exec("alipay.trade.refund", { out_trade_no: "JUDGE1", out_request_no, refund_amount, refund_reason: "少了一册" });
+  const refundQuery = (out_request_no) => exec("alipay.trade.fastpay.refund.query", { out_trade_no: "JUDGE1", out_request_no, query_options: ["gmt_refund_pay"] });
+  r = await refund("R1", "88.81");
+  say("refund of more than was paid", r.subCode === "ACQ.REASON_TRADE_REFUND_FEE_ERR", JSON.stringify(r));
+  r = await refund("R1", "8.80");
+  say("refund", r.code === "10000" && r.fundChange === "Y" && r.refundFee === "8.80", JSON.stringify(r));
+  const told = querystring.parse((await box.next(2)).body);
+  say("refund notice", alipay.checkNotifySignV2({ ...told }) && told.trade_status === "TRADE_SUCCESS" && told.refund_fee === "8.80" && told.out_biz_no === "R1", JSON.stringify(told));
+  r = await refund("R1", "8.80");
+  say("refund again", r.code === "10000" && r.fundChange === "N" && r.refundFee === "8.80", JSON.stringify(r));
+  r = await refund("R1", "8.81");
+  say("refund again of another amount", r.subCode === "ACQ.DISCORDANT_REPEAT_REQUEST", JSON.stringify(r));
+  r = await refundQuery("R1");
+  say("query refund", r.refundStatus === "REFUND_SUCCESS" && r.refundAmount === "8.80" && r.totalAmount === "88.80" && Boolean(r.gmtRefundPay), JSON.stringify(r));
+  r = await refundQuery("R2");
+  say("query refund of nothing", r.code === "10000" && r.refundStatus === undefined, JSON.stringify(r));
+  await call("POST", origin + "/sim/clock", { advance: "3s" });
+  r = await refund("R2", "80.00");
+  say("refund of the rest", r.code === "10000" && r.fundChange === "Y" && r.refundFee === "88.80", JSON.stringify(r));
+  r = await query("JUDGE1");
+  say("query refunded", r.tradeStatus === "TRADE_CLOSED" && Boolean(r.sendPayDate), JSON.stringify(r));
 
   const foreign = crypto.generateKeyPairSync("rsa", {
     modulusLength: 2048, publicKeyEncoding: { type: "spki", format: "pem" }, privateKeyEncoding: { type: "pkcs8", format: "pem" },

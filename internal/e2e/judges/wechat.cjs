@@ -1,4 +1,4 @@
-// node wechat.cjs ORIGIN: wechatpay-axios-plugin, told another host and nothing else, pays at the simulator by APIv3, with
+// node wechat.cjs ORIGIN: wechatpay-axios-plugin, told another host and nothing else, pays and refunds at the simulator by APIv3, with
 // the public key, the platform certificates or both, as the merchant has them.
 "use strict";
 const crypto = require("crypto");
@@ -69,6 +69,27 @@ judge(async () => {
   say("query closed", (await query(wechat, "judge-2")).data.trade_state === "CLOSED");
   await refused("query of nothing", "404 ORDER_NOT_EXIST", () => query(wechat, "nothing"));
 
+  const refunds = wechat.v3.refund.domestic.refunds;
+  const refund = (out_refund_no, total, amount) => refunds.post({
+    out_trade_no: "judge-1", out_refund_no, reason: "少了一两", notify_url: box.url, amount: { refund: amount, total, currency: "CNY" },
+  });
+  await refused("refund of another total", "400 INVALID_REQUEST", () => refund("judge-r0", 9901, 100));
+  await refused("refund of more than was paid", "400 INVALID_REQUEST", () => refund("judge-r0", 9900, 9901));
+  const back = (await refund("judge-r1", 9900, 100)).data;
+  say("refund", back.status === "PROCESSING" && back.amount.refund === 100 && back.out_trade_no === "judge-1" && back.transaction_id === paid.body.transaction_id, JSON.stringify(back));
+  const again = (await refund("judge-r1", 9900, 100)).data;
+  say("refund again", again.refund_id === back.refund_id, JSON.stringify(again));
+  await refused("refund again of another amount", "400 INVALID_REQUEST", () => refund("judge-r1", 9900, 101));
+  const told = await box.next(2);
+  say("refund notice verifies", verifies(told));
+  const refunded = open(JSON.parse(told.body).resource);
+  say("refund notice opens", JSON.parse(told.body).event_type === "REFUND.SUCCESS" && refunded.refund_status === "SUCCESS" && refunded.refund_id === back.refund_id
+    && refunded.amount.refund === 100 && refunded.amount.total === 9900, JSON.stringify(refunded));
+  const known = (await refunds._out_refund_no_.get({ out_refund_no: "judge-r1" })).data;
+  say("query refund", known.status === "SUCCESS" && known.refund_id === back.refund_id && known.amount.refund === 100, JSON.stringify(known));
+  await refused("query refund of nothing", "404 RESOURCE_NOT_EXISTS", () => refunds._out_refund_no_.get({ out_refund_no: "nothing" }));
+  say("query refunded", (await query(wechat, "judge-1")).data.trade_state === "REFUND");
+
   const foreign = crypto.generateKeyPairSync("rsa", {
     modulusLength: 2048, publicKeyEncoding: { type: "spki", format: "pem" }, privateKeyEncoding: { type: "pkcs8", format: "pem" },
   });
@@ -91,7 +112,7 @@ judge(async () => {
     const certified = new Wechatpay(settings({ headers: {} }));
     await refused("answer under a certificate that was not fetched", next, () => query(certified, "judge-1"));
     const renewed = new Wechatpay(settings({ headers: {}, certs: published(both.join("")) }));
-    say("answer under the new certificate", (await query(renewed, "judge-1")).data.trade_state === "SUCCESS");
+    say("answer under the new certificate", (await query(renewed, "judge-1")).data.trade_state === "REFUND");
     await call("POST", origin + "/sim/faults", { probe_answer_percent: 100 });
     await refused("answer with a wrong signature", "Verify the response", () => query(renewed, "judge-1"));
     return;
@@ -103,5 +124,5 @@ judge(async () => {
   await orders(wechat).native.post(order("judge-3"));
   box.status = 401;
   await payAt("judge-3");
-  say("notice with a wrong signature is refused", !verifies(await box.next(2)));
+  say("notice with a wrong signature is refused", !verifies(await box.next(3)));
 });

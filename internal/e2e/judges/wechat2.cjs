@@ -1,7 +1,8 @@
-// node wechat2.cjs ORIGIN MD5|HMAC-SHA256: wechatpay-axios-plugin, told another host and nothing else, pays at the simulator
-// by APIv2.
+// node wechat2.cjs ORIGIN MD5|HMAC-SHA256: wechatpay-axios-plugin, told another host and nothing else, pays and refunds at the
+// simulator by APIv2.
 "use strict";
-const { Wechatpay, Hash, Transformer } = require("wechatpay-axios-plugin");
+const https = require("https");
+const { Wechatpay, Hash, Transformer, Aes } = require("wechatpay-axios-plugin");
 const { say, call, inbox, judge } = require("./judge.cjs");
 
 const [, , origin, kind] = process.argv;
@@ -16,6 +17,11 @@ async function refused(check, want, request) {
     say(check, got.includes(want), got + " " + cause.message.slice(0, 120));
   }
 }
+
+// httpsPost returns the status of an empty call.
+const httpsPost = (address, options) => new Promise((done, failed) => {
+  https.request(address, { method: "POST", ...options }, (response) => { response.resume(); done(response.statusCode); }).on("error", failed).end();
+});
 
 judge(async () => {
   const k = (await call("GET", origin + "/sim/credentials")).body.wechat;
@@ -57,6 +63,29 @@ judge(async () => {
   say("query closed", (await query(wechat, "judge-2")).data.trade_state === "CLOSED");
   await refused("query of nothing", "ORDERNOTEXIST", () => query(wechat, "nothing"));
 
+  const certified = new Wechatpay(settings({ baseURL: k.secure_url + "/", merchant: { ca: k.secure_ca, cert: k.mch_cert, key: k.private_key } }));
+  const refund = (sdk, out_refund_no, total_fee, refund_fee) => sdk.v2.secapi.pay.refund.post({
+    ...common, out_trade_no: "judge-1", out_refund_no, total_fee, refund_fee, refund_desc: "少了一两", notify_url: box.url,
+  }, { security: true }); // with the client certificate
+  const refundQuery = (out_refund_no) => pay(wechat).refundquery.post({ ...common, out_refund_no });
+  await refused("refund of another total", "ERROR", () => refund(certified, "judge-r0", 9901, 100));
+  await refused("refund of more than was paid", "ERROR", () => refund(certified, "judge-r0", 9900, 9901));
+  const plain = await fetch(origin + "/secapi/pay/refund", { method: "POST", body: "<xml/>" });
+  say("refund without TLS", plain.status === 400, plain.status);
+  const bare = await httpsPost(k.secure_url + "/secapi/pay/refund", { ca: k.secure_ca });
+  say("refund without certificate", bare === 400, bare);
+  const back = (await refund(certified, "judge-r1", 9900, 100)).data;
+  say("refund", back.result_code === "SUCCESS" && back.refund_fee === "100" && back.total_fee === "9900" && back.out_trade_no === "judge-1", JSON.stringify(back));
+  say("refund again", (await refund(certified, "judge-r1", 9900, 100)).data.refund_id === back.refund_id);
+  await refused("refund again of another amount", "ERROR", () => refund(certified, "judge-r1", 9900, 101));
+  const told = Transformer.toObject((await box.next(2)).body);
+  const inner = Transformer.toObject(Aes.AesEcb.decrypt(told.req_info, Hash.md5(k.mch_key)));
+  say("refund notice opens", inner.refund_status === "SUCCESS" && inner.refund_id === back.refund_id && inner.refund_fee === "100" && inner.out_refund_no === "judge-r1", JSON.stringify(inner));
+  const known = (await refundQuery("judge-r1")).data;
+  say("query refund", known.refund_status_0 === "SUCCESS" && known.refund_fee_0 === "100" && known.refund_count === "1", JSON.stringify(known));
+  await refused("query refund of nothing", "REFUNDNOTEXIST", () => refundQuery("nothing"));
+  say("query refunded", (await query(wechat, "judge-1")).data.trade_state === "REFUND");
+
   const forger = new Wechatpay(settings({ secret: "0".repeat(32) }));
   await refused("request under a foreign key", "签名错误", () => place(forger, "forged"));
   const sent = { ...order("forged"), nonce_str: "n" };
@@ -68,5 +97,5 @@ judge(async () => {
   await call("POST", origin + "/sim/faults", { probe_notice_percent: 100 });
   await place(wechat, "judge-3");
   await payAt("judge-3");
-  say("notice with a wrong signature is refused", !verifies(Transformer.toObject((await box.next(2)).body)));
+  say("notice with a wrong signature is refused", !verifies(Transformer.toObject((await box.next(3)).body)));
 });

@@ -45,7 +45,8 @@ func noCertificate(w http.ResponseWriter, title string) {
 	_, _ = fmt.Fprintf(w, "<html><head><title>%s</title></head><body><center><h1>400 Bad Request</h1></center><hr><center>nginx</center></body></html>", title)
 }
 
-// Listen opens the platform's own TLS on addr, host and port, port 0 = a free one; whoever serves on the listener serves
+// Listen opens the platform's own TLS on addr, host and port, port 0 = a free one, the same as before a restart if it still
+// is free; whoever serves on the listener serves
 // what Mount mounts. Credentials then name its origin, under the host of the platform's other address, and its authority.
 // Every caller is asked for a certificate; only /secapi wants one.
 func (s *Sim) Listen(addr string) (net.Listener, error) {
@@ -57,18 +58,46 @@ func (s *Sim) Listen(addr string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := tls.Listen("tcp", addr, &tls.Config{
-		Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert, Time: s.kit.Wall,
-	})
+	l, port, err := s.listenAsBefore(addr)
 	if err != nil {
 		return nil, fmt.Errorf("wechatsim: listen with TLS: %w", err)
 	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
 	s.credentials.SecureURL, s.credentials.SecureCA = "https://"+net.JoinHostPort(host, port), authority
-	return l, nil
+	return tls.NewListener(l, &tls.Config{
+		Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert, Time: s.kit.Wall,
+	}), nil
+}
+
+const securePortKind = "wechat.secure_port"
+
+// listenAsBefore keeps a port that it was free to choose: gateways read the credentials when they start, and outlive us.
+func (s *Sim) listenAsBefore(addr string) (net.Listener, string, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, "", err
+	}
+	if port == "0" {
+		if err := s.kit.Books.Do(func(tx *simkit.Tx) error {
+			_, err := tx.Get(securePortKind, addr, &port)
+			return err
+		}); err != nil {
+			return nil, "", err
+		}
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	if err != nil && net.JoinHostPort(host, port) != addr { // somebody else has it now
+		l, err = net.Listen("tcp", addr)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	if _, port, err = net.SplitHostPort(l.Addr().String()); err == nil {
+		err = s.kit.Books.Do(func(tx *simkit.Tx) error { return tx.Put(securePortKind, addr, port) })
+	}
+	if err != nil {
+		return nil, "", errors.Join(err, l.Close())
+	}
+	return l, port, nil
 }
 
 func publicHost(origin string) (string, error) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/md5"
-	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -15,6 +14,7 @@ import (
 	"io"
 	"log"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -113,7 +113,7 @@ func (b *secureBench) foreign() tls.Certificate {
 // platforms is a certificate of the right authority that is not the merchant's.
 func (b *secureBench) platforms() tls.Certificate {
 	b.t.Helper()
-	var key *rsa.PrivateKey = testKeys()[PlatformKey]
+	key := testKeys()[PlatformKey]
 	der, err := issue(b.kit, strings.Repeat("1", 40), tenpay, &key.PublicKey)
 	if err != nil {
 		b.t.Fatal(err)
@@ -159,27 +159,42 @@ func TestV2RefundWantsTheMerchantsCertificate(t *testing.T) {
 	}
 }
 
-func TestSecureAuthorityIsKept(t *testing.T) {
+func TestSecureAuthorityAndPortAreKept(t *testing.T) {
 	t.Parallel()
 	b := &bench{t: t}
 	b.wall.Store(time.Date(2026, 3, 1, 4, 0, 0, 0, time.UTC).UnixMilli())
-	dir, seen := t.TempDir(), ""
-	for range 2 {
+	dir := t.TempDir()
+	start := func() (Credentials, func()) {
 		b.open(dir)
 		l, err := b.sim.Listen("127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = l.Close()
-		ca := b.sim.Credentials().SecureCA
-		if seen != "" && ca != seen {
-			t.Error("a restart changed the authority")
+		return b.sim.Credentials(), func() {
+			_ = l.Close()
+			if err := b.kit.Close(); err != nil {
+				t.Fatal(err)
+			}
+			b.move(time.Hour)
 		}
-		seen = ca
-		b.move(time.Hour)
-		if err := b.kit.Close(); err != nil {
-			t.Fatal(err)
-		}
+	}
+	first, stop := start()
+	stop()
+	second, stop := start()
+	stop()
+	if second.SecureCA != first.SecureCA {
+		t.Error("a restart changed the authority")
+	}
+	if taken, err := net.Listen("tcp", strings.TrimPrefix(first.SecureURL, "https://")); err == nil { // else it is taken, too
+		defer taken.Close()
+	}
+	if second.SecureURL != first.SecureURL {
+		t.Errorf("%s after a restart, before %s", second.SecureURL, first.SecureURL)
+	}
+	third, stop := start()
+	stop()
+	if third.SecureURL == first.SecureURL {
+		t.Error("listens on a port that is taken")
 	}
 }
 
