@@ -44,7 +44,7 @@ func (r *killRun) buy(ctx context.Context, b *buyer) {
 	if b.method == "alipay" {
 		code = r.follow(ctx, p.Action.URL)
 	}
-	r.pause(ctx, payWithin)
+	r.pause(ctx, r.plan.pays)
 	if ctx.Err() != nil {
 		return
 	}

@@ -22,21 +22,22 @@ type killPlan struct {
 	watched  int           // payments whose payer keeps the page open
 	pace     time.Duration // between two creates
 	limit    time.Duration // of the whole run
+	pays     time.Duration // a payer takes a random time up to this
 }
 
 // Bounds of the run. Whoever watches a page may see an old state for at most stale after the payment's event: a page
 // polls each 3 s, and a kill with the start after it costs a page some polls.
 const (
-	payWithin = 8 * time.Second // a payer takes a random time up to this
+	payWithin = 8 * time.Second
 	pollEvery = 3 * time.Second // live.js
 	stale     = 15 * time.Second
 )
 
 func killPlanOf() killPlan {
-	p := killPlan{payments: 100, kills: 4, pace: 80 * time.Millisecond, limit: 3 * time.Minute}
+	p := killPlan{payments: 100, kills: 4, pace: 80 * time.Millisecond, limit: 3 * time.Minute, pays: payWithin}
 	soak := os.Getenv("PIAOHAO_SOAK") == "1" || *killPayments > 500
 	if soak {
-		p = killPlan{payments: 1000, kills: 20, pace: 100 * time.Millisecond, limit: 15 * time.Minute}
+		p = killPlan{payments: 1000, kills: 20, pace: 100 * time.Millisecond, limit: 15 * time.Minute, pays: payWithin}
 	}
 	if *killPayments > 0 {
 		p.payments = *killPayments

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"piaohao/internal/store/storetest"
 )
 
 const (
@@ -49,6 +51,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer stopBrowser()
+	defer storetest.Stop()
 	return m.Run()
 }
 
