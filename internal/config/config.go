@@ -54,6 +54,7 @@ type Config struct {
 	Warnings Problems
 
 	ReturnOrigins []string // where a payment's return_url may lead, as scheme://host[:port] in lower case
+	AcceptLate    bool     // money for a closed payment pays it; else it goes back
 	LogLevel      slog.Level
 }
 
@@ -113,6 +114,7 @@ func Load(src Source, drivers []channel.Driver) (Config, error) {
 		})
 	}
 	c.PublicURL = l.publicURL(c.ListenAddr, c.Accounts)
+	c.AcceptLate = l.acceptLate()
 	c.WebhookURL, c.WebhookSecret = l.webhook()
 	c.ReturnOrigins = l.returnOrigins(c)
 	c.TrustedProxies = l.trustedProxies(c.ListenAddr)
@@ -369,6 +371,15 @@ func (l *loader) trustedProxies(listen string) []netip.Prefix {
 		out = append(out, network.Masked())
 	}
 	return out
+}
+
+// acceptLate reads what becomes of money for a closed payment.
+func (l *loader) acceptLate() bool {
+	v := l.text("LATE_PAYMENT", "refund")
+	if v != "refund" && v != "accept" {
+		l.invalid("LATE_PAYMENT", "is refund, which sends money for a closed payment back, or accept, which lets it pay")
+	}
+	return v == "accept"
 }
 
 func (l *loader) level() slog.Level {

@@ -80,6 +80,8 @@ func TestAccepted(t *testing.T) {
 		{"a proxy on this machine", "", proxies, "127.0.0.0/8 ::1/128"},
 		{"no proxy before a public listener", "LISTEN_ADDR=0.0.0.0:80 ALLOW_PUBLIC_TEST=1 PUBLIC_URL=http://pay.example", proxies, ""},
 		{"no proxy", "TRUSTED_PROXIES=off", proxies, ""},
+		{"late money goes back", "", func(c config.Config) string { return fmt.Sprint(c.AcceptLate) }, "false"},
+		{"late money pays", "LATE_PAYMENT=accept", func(c config.Config) string { return fmt.Sprint(c.AcceptLate) }, "true"},
 		{"log level", "LOG_LEVEL=debug", func(c config.Config) string { return c.LogLevel.String() }, slog.LevelDebug.String()},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -161,6 +163,7 @@ func TestRefused(t *testing.T) {
 		{"origin list with a gap", "RETURN_URL_ORIGINS=https://a.example,,https://b.example", "RETURN_URL_ORIGINS: write a comma list"},
 		{"A87 origin without scheme", "RETURN_URL_ORIGINS=//a.example", "RETURN_URL_ORIGINS: write a comma list"},
 		{"A87 origin of javascript", "RETURN_URL_ORIGINS=javascript://a.example", "RETURN_URL_ORIGINS: write a comma list"},
+		{"late money kept", "LATE_PAYMENT=keep", "LATE_PAYMENT: is refund, which sends"},
 		{"log level", "LOG_LEVEL=loud", "LOG_LEVEL: is one of debug, info, warn, error"},
 		{"proxies in a list with a gap", "TRUSTED_PROXIES=10.0.0.1,,10.0.0.2", "TRUSTED_PROXIES: write a comma list"},
 		{"proxies by name", "TRUSTED_PROXIES=nginx", "TRUSTED_PROXIES: write a comma list"},

@@ -114,7 +114,7 @@ func (n *Node) build(ctx context.Context) error {
 	}
 	n.gateway = gateway.New(gateway.Config{
 		DB: n.db, Accounts: accounts, PublicURL: n.config.PublicURL, Livemode: n.config.Live,
-		ReturnOrigins: n.config.ReturnOrigins, Now: n.now, NewID: n.ids.ID, NewToken: id.Token, Log: n.log,
+		ReturnOrigins: n.config.ReturnOrigins, AcceptLate: n.config.AcceptLate, Now: n.now, NewID: n.ids.ID, NewToken: id.Token, Log: n.log,
 	})
 	n.closers = append(n.closers, n.keepExchanges)
 	n.sender = &webhook.Sender{DB: n.db, HTTP: webhook.NewTransport(n.loopback()), Now: n.now, Rand: rand.Int64N, Log: n.log}
