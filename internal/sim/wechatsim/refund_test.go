@@ -410,6 +410,39 @@ func TestRefundFaults(t *testing.T) {
 	}
 }
 
+func TestRefundNoticesUnderFaults(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	in, url := newInbox(t, reply(http.StatusOK, ""))
+	b.paid("lossy-1", map[string]any{"notify_url": url})
+	b.step()
+	b.refund("lossy-1", "r1", nil)
+	b.move(simkit.UsualRefund)
+	for _, row := range []struct {
+		faults  simkit.FaultSettings
+		arrived int
+		pending int
+	}{
+		{simkit.FaultSettings{DropPercent: 100}, 1, 1},
+		{simkit.FaultSettings{ProbeNoticePercent: 100}, 2, 1},
+		{simkit.FaultSettings{DoublePercent: 100}, 4, 0},
+	} {
+		b.faults(row.faults)
+		b.step()
+		if len(in.bodies) != row.arrived || b.kit.Notices.Pending() != row.pending {
+			t.Fatalf("%+v: %d arrived, %d pending", row.faults, len(in.bodies), b.kit.Notices.Pending())
+		}
+		b.move(time.Minute)
+	}
+	if h := in.headers[1].Get("Wechatpay-Signature"); !strings.HasPrefix(h, "WECHATPAY/SIGNTEST/") {
+		t.Errorf("the probe's signature is %s", h)
+	}
+	var first, second envelope
+	if json.Unmarshal([]byte(in.bodies[2]), &first) != nil || json.Unmarshal([]byte(in.bodies[3]), &second) != nil || first.ID != second.ID {
+		t.Errorf("doubled: %s and %s", in.bodies[2], in.bodies[3])
+	}
+}
+
 func TestConsoleRefund(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -256,7 +256,10 @@ func (s *Sim) Refund(code string, fen int64) (simkit.Refund, error) {
 		return simkit.Refund{}, err
 	}
 	o, found, err := s.order(shown.OutTradeNo)
-	if err != nil || !found {
+	if err == nil && !found {
+		err = simkit.ErrUnknown
+	}
+	if err != nil {
 		return simkit.Refund{}, err
 	}
 	_, r, refused, err := s.askRefund(refundAsk{

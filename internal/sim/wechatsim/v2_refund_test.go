@@ -225,6 +225,15 @@ func TestV2Refund(t *testing.T) {
 	if again := b.v2Refund("r1", nil); again.line() != "SUCCESS" || again.values["refund_id"] != first.values["refund_id"] {
 		t.Errorf("A70 again: %s", again.raw)
 	}
+	b.faults(simkit.FaultSettings{FailAfterPercent: 100})
+	if got := b.v2Refund("r5xx", fields{"refund_fee": "1"}); got.line() != "FAIL SYSTEMERROR" {
+		t.Errorf("fail after: %s", got.raw)
+	}
+	b.faults(simkit.FaultSettings{})
+	if got := b.v2(v2RefundQueryPath, fields{"out_refund_no": "r5xx"}); got.values["refund_fee_0"] != "1" {
+		t.Errorf("a refund that was answered with SYSTEMERROR: %s", got.raw)
+	}
+	b.move(time.Minute)
 	for _, row := range []struct {
 		name, want string
 		changes    fields
