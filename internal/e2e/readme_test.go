@@ -44,6 +44,8 @@ var readmeSteps = map[string]readmeStep{
 	"pay":         {want: []string{`"out_trade_no"`, `"transaction_id"`}},
 	"read":        {want: []string{`"status":"paid"`}, again: true},
 	"alipay":      {want: []string{`"out_trade_no"`, `"trade_no"`}},
+	"refund":      {want: []string{`"refund_no":"first-1"`, `"amount":40`}},
+	"refunded":    {want: []string{`"status":"succeeded"`}, again: true},
 	"env":         {},
 	"doctor":      {want: []string{"测试模式", "0 个错误 errors"}},
 	"keys":        {want: []string{"sk_test_"}},
