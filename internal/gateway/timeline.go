@@ -26,6 +26,7 @@ const (
 type Timeline struct {
 	Payment  PaymentFacts    `json:"payment"`
 	Attempts []AttemptFacts  `json:"attempts"`
+	Refunds  []RefundFacts   `json:"refunds"`
 	Webhooks []DeliveryFacts `json:"webhooks"`
 	Lines    []Line          `json:"timeline"` // in order of time
 }
@@ -48,6 +49,17 @@ type PaymentFacts struct {
 	ClosedAt    string `json:"closed_at,omitempty"`
 	WatchedTill string `json:"watched_until,omitempty"`
 	Endpoint    bool   `json:"webhook_endpoint"` // the shop has one
+}
+
+// RefundFacts is a refund's row, with what it wants next.
+type RefundFacts struct {
+	view.Refund
+	Account  string `json:"account"`
+	SentAt   string `json:"sent_at,omitempty"`
+	NextAct  string `json:"next_act,omitempty"` // "send", "ask"
+	NextAt   string `json:"next_at,omitempty"`
+	Tries    int64  `json:"tries"`
+	Failures int64  `json:"failures"`
 }
 
 // AttemptFacts is an attempt's row, with what was last heard about it.
@@ -178,7 +190,7 @@ func (g *Gateway) timeline(ctx context.Context, id string) (Timeline, error) {
 	if err != nil {
 		return Timeline{}, err
 	}
-	t := Timeline{Payment: paymentFacts(p), Attempts: []AttemptFacts{}, Webhooks: []DeliveryFacts{}}
+	t := Timeline{Payment: paymentFacts(p), Attempts: []AttemptFacts{}, Refunds: []RefundFacts{}, Webhooks: []DeliveryFacts{}}
 	if t.Payment.Endpoint, err = g.DB.HasEndpoint(ctx, p.Shop); err != nil {
 		return Timeline{}, err
 	}
@@ -206,11 +218,28 @@ func (g *Gateway) timeline(ctx context.Context, id string) (Timeline, error) {
 			lines.add(a.Due.At, Line{Kind: LineDue, What: f.NextAct, Attempt: a.ID})
 		}
 	}
+	for _, r := range p.Refunds {
+		f := refundFacts(r)
+		t.Refunds = append(t.Refunds, f)
+		if f.NextAt != "" {
+			lines.add(r.Due.At, Line{Kind: LineDue, What: f.NextAct + " refund", Attempt: r.AttemptID, Detail: r.ID})
+		}
+	}
 	if !p.Done() && !p.Closing() {
 		lines.add(p.ExpiresAt, Line{Kind: LineDue, What: "expire"})
 	}
 	t.Lines = lines.sorted()
 	return t, nil
+}
+
+func refundFacts(r pay.Refund) RefundFacts {
+	f := RefundFacts{
+		Refund: view.OfRefund(r), Account: r.Account, SentAt: view.Time(r.SentAt), Tries: r.Due.Tries, Failures: r.Due.Failures,
+	}
+	if act := pay.NextRefundAct(r); act != pay.RefundNothing && !r.Due.At.IsZero() {
+		f.NextAct, f.NextAt = string(act), view.Time(r.Due.At)
+	}
+	return f
 }
 
 func paymentFacts(p pay.Payment) PaymentFacts {

@@ -94,10 +94,25 @@ var cures = map[[2]string]cure{
 		"同一单出现第二个交易号：到平台核对是否付了两次", "a second transaction for one order: look at the platform whether it was paid twice",
 	},
 	{"quarantine", "surplus_received"}: {
-		"付了两次：多出的一笔应退给付款人", "paid twice: the second money is to be returned to the payer",
+		"付了两次：多出的一笔会自动退给付款人；用 payment show 看结果", "paid twice: the second money goes back by itself; payment show tells how far it is",
 	},
 	{"quarantine", "late_paid"}: {
-		"关单后才到账：应退给付款人", "money for a closed payment: it is to be returned to the payer",
+		"关单后才到账：按 LATE_PAYMENT 自动退回或算作付款；用 payment show 看结果", "money for a closed payment: it goes back by itself, or pays, as LATE_PAYMENT says; payment show tells",
+	},
+	{"quarantine", "refund_amount_mismatch"}: {
+		"平台所说的退款金额与我们要求的不同：到平台核对这笔退款", "the platform tells of another amount under our refund number: look that refund up at the platform",
+	},
+	{"quarantine", "refund_waits"}: {
+		"退款在等：给商户号充值，或配置商户 API 证书；会自动重试", "a refund waits: top the merchant's balance up, or configure the merchant certificate; it is tried again by itself",
+	},
+	{"quarantine", "refund_failed"}: {
+		"自动退款失败：按代码查平台文档，用别的方式把钱还给付款人", "an automatic refund failed: look its code up in the platform's documents, and return the money in another way",
+	},
+	{"quarantine", "refund_abnormal"}: {
+		"退款异常：付款人的账户收不了，或平台 30 天没有结果；到平台处理", "a refund needs a person: the payer's account cannot take it, or the platform gave no end in 30 days; settle it at the platform",
+	},
+	{"quarantine", "refund_succeeded_after_failing"}: {
+		"退款先报失败、后又成功：核对是否退了两次", "a refund that had failed succeeded after all: look whether the money went back twice",
 	},
 	{"quarantine", "refund_not_ours"}: {
 		"退款不是从这里发起的：已记录，请核对", "a refund that was not made here: it is recorded, compare it",

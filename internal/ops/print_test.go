@@ -133,7 +133,8 @@ func TestEveryTroubleHasACure(t *testing.T) {
 	codes := []string{
 		pay.IncidentOrder, pay.IncidentChannel, pay.IncidentAccount, pay.IncidentApp, pay.IncidentMerchant, pay.IncidentVariant,
 		pay.IncidentAmount, pay.IncidentCurrency, pay.IncidentNoNumber, pay.IncidentNumberTaken, pay.IncidentNumberNew,
-		pay.IncidentSurplus, pay.IncidentLate, pay.IncidentRefund,
+		pay.IncidentSurplus, pay.IncidentLate, pay.IncidentRefund, pay.IncidentRefundAmount, pay.IncidentRefundWaits,
+		pay.IncidentRefundFailed, pay.IncidentRefundAbnormal, pay.IncidentRefundRevived,
 	}
 	seen := map[string]bool{}
 	look := func(outcome, code string) {

@@ -43,6 +43,9 @@ func (p *printer) payment(t gateway.Timeline) {
 	for _, a := range t.Attempts {
 		p.attempt(a)
 	}
+	for _, r := range t.Refunds {
+		p.refund(r)
+	}
 	p.webhooks(t)
 	p.say("\n  时间线 Timeline (UTC%s)\n", p.zone(v.CreatedAt))
 	for _, l := range t.Lines {
@@ -63,6 +66,26 @@ func (p *printer) attempt(a gateway.AttemptFacts) {
 	}
 	p.notice(a)
 	p.call(a)
+}
+
+func (p *printer) refund(r gateway.RefundFacts) {
+	p.say("\n  退款 Refund %s · %s · %d 分 fen", r.ID, r.Status, r.Amount)
+	switch {
+	case r.Automatic:
+		p.say(" · 自动退回 automatic")
+	case r.External:
+		p.say(" · 在平台后台操作 made at the platform's console")
+	}
+	p.say("\n    refund_no %s · out_refund_no %s · %s\n", r.RefundNo, r.OutRefundNo, r.AttemptID)
+	if r.Code != "" {
+		p.say("    原因 because  %s\n", r.Code)
+	}
+	if r.SentAt != "" {
+		p.say("    发出 sent     %s · 共 %d 次尝试 tries, 连续失败 failures in a row %d\n", p.at(r.SentAt), r.Tries, r.Failures)
+	}
+	if r.NextAt != "" {
+		p.say("    下一步 next   %s %s\n", r.NextAct, p.at(r.NextAt))
+	}
 }
 
 // notice answers whether the platform's notice came and what was wrong with it.
