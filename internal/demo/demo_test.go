@@ -36,6 +36,7 @@ type gateway struct {
 	created []client.PaymentParams
 	refunds []client.RefundParams
 	lost    bool // a refund is made and its answer is lost
+	other   bool // the answer to a refund is about another amount
 }
 
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -22,13 +22,17 @@ const (
 
 // Whose idea a refund was.
 const (
-	ours     = "ours"
-	console  = "console" // made at the platform, past us
-	surplus  = "surplus" // money that came second or late: it was never the order's
-	reason   = "店主退款"
-	maxYuan  = 9      // digits of an amount in a form
-	maxNth   = 1000   // refunds of one order
-	maxFound = 1 << 8 // refunds shown with an order
+	ours    = "ours"
+	console = "console" // made at the platform, past us
+	surplus = "surplus" // money that came second or late: it was never the order's
+)
+
+const reason = "店主退款" // for the payer, who sees it at the platform
+
+// Limits of an order's refunds.
+const (
+	maxNth   = 1000 // made here
+	maxFound = 256  // shown
 )
 
 type refund struct {
@@ -267,7 +271,7 @@ func (s *Shop) renderOrder(w http.ResponseWriter, r *http.Request, status int, o
 // fen reads an amount as people write it, yuan with at most two decimals, without floating point.
 func fen(text string) (int64, bool) {
 	whole, cents, point := strings.Cut(strings.TrimSpace(text), ".")
-	if whole == "" || len(whole) > maxYuan || len(cents) > 2 || point && cents == "" {
+	if whole == "" || len(cents) > 2 || point && cents == "" {
 		return 0, false
 	}
 	for _, c := range whole + cents {

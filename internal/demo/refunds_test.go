@@ -22,6 +22,9 @@ func (g *gateway) refund(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadGateway)
 		return
 	}
+	if g.other {
+		in.Amount++
+	}
 	w.WriteHeader(http.StatusCreated)
 	_ = json.NewEncoder(w).Encode(client.Refund{
 		ID: "rfd_1", Object: "refund", PaymentID: "pay_1", RefundNo: in.RefundNo, Amount: in.Amount, Status: client.RefundPending, CreatedAt: now,
@@ -186,6 +189,16 @@ func TestRefundThatTheGatewayRefuses(t *testing.T) {
 	if _, _, body := w.get("/orders/ord_1"); strings.Contains(body, "再送一次") {
 		t.Error("it offers to send again what was refused")
 	}
+}
+
+func TestAnswerAboutAnotherRefund(t *testing.T) {
+	t.Parallel()
+	w := paid(t)
+	w.gateway.other = true
+	if status, _ := w.giveBack("1", "30"); status != http.StatusInternalServerError {
+		t.Errorf("status %d", status)
+	}
+	w.wantRefund("未确认送达")
 }
 
 func TestRefundWebhooks(t *testing.T) {
