@@ -119,7 +119,7 @@ func (w *town) advance(d time.Duration) {
 	w.now.Add(d.Milliseconds())
 	for range 1000 {
 		due := false
-		for _, step := range []func(context.Context) (time.Time, error){w.sim.Step, w.gateway.StepExpiry, w.gateway.StepAttempt} {
+		for _, step := range []func(context.Context) (time.Time, error){w.sim.Step, w.gateway.StepExpiry, w.gateway.StepAttempt, w.gateway.StepRefund} {
 			next, err := step(w.t.Context())
 			w.must(err)
 			due = due || (!next.IsZero() && !next.After(w.clock()))
