@@ -29,6 +29,7 @@ const (
 	outcomeUnknownOrder = "unknown_order" // authentic, and no attempt here has its number
 	outcomeNotStored    = "not_stored"    // authentic, and the database failed: the platform sends it again
 	codeNoOrder         = "no_order"      // a notice that is about no order
+	codeHint            = "hint"          // a notice that nobody signed: what it names is asked about
 )
 
 // exchanges are those that StepExchanges has not stored yet. They are kept apart from the Changes so that no payment waits

@@ -60,6 +60,7 @@ type Gateway struct {
 	byPath    map[string][]Account
 	watchers  watchers
 	arrivals  arrivals
+	hints     arrivals // by refund
 	refusals  refusals
 	exchanges exchanges
 	merchants merchants

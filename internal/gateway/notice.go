@@ -50,6 +50,9 @@ func (g *Gateway) noticed(ctx context.Context, path string, o pay.Observation, b
 		g.record(heard)
 		return true
 	}
+	if o.Hint {
+		return g.hinted(ctx, path, o, heard)
+	}
 	p, err := g.DB.PaymentByOutTradeNo(ctx, o.Account, o.OutTradeNo)
 	if errors.Is(err, store.ErrNotFound) {
 		heard.Outcome, heard.Code = outcomeUnknownOrder, string(o.State)
@@ -78,6 +81,32 @@ func (g *Gateway) noticed(ctx context.Context, path string, o pay.Observation, b
 	}
 	g.record(heard)
 	return out.verdict != pay.Quarantine
+}
+
+// hinted takes a message of which nothing is proven (A13): the refunds of the attempt that it names, if there is one, are
+// asked about now, as they would be later without it. It makes none be sent, and anybody can repeat it, so that it counts
+// once per arrivalGap.
+func (g *Gateway) hinted(ctx context.Context, path string, o pay.Observation, heard store.Exchange) bool {
+	heard.Code = codeHint
+	p, err := g.DB.PaymentByOutTradeNo(ctx, o.Account, o.OutTradeNo)
+	if err == nil {
+		a := p.AttemptByNumber(o.OutTradeNo)
+		heard.AttemptID = a.ID
+		for _, r := range p.Refunds {
+			if err == nil && r.AttemptID == a.ID && pay.NextRefundAct(r) == pay.RefundAsk && g.hints.allow(r.ID, g.Now()) {
+				err = g.DB.AskRefund(ctx, r.ID, g.Now())
+			}
+		}
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		heard.OutTradeNo, heard.Code, err = "", codeNoOrder, nil // an unproven number is nothing to keep
+	}
+	if err != nil {
+		g.Log.Error("hint not taken", "path", path, "payment", p.ID, "cause", err)
+		heard.Outcome, heard.Refused = outcomeNotStored, true
+	}
+	g.record(heard)
+	return err == nil
 }
 
 // refusalLogGap is the time in which refused notices make at most one log line.

@@ -197,7 +197,14 @@ func (p *platform) Close(_ context.Context, a pay.Attempt) (out pay.Observation,
 
 func (p *platform) Read(in channel.Inbound) (pay.Observation, error) {
 	var n note
-	if json.Unmarshal(in.Body, &n) != nil || n.Sig != "good" {
+	err := json.Unmarshal(in.Body, &n)
+	if err == nil && n.Sig == "none" { // of a kind that nobody signs
+		return pay.Observation{
+			Source: pay.FromNotice, Channel: p.method, Account: p.method + "-1", AppID: n.App, MerchantID: n.Mch, OutTradeNo: n.No,
+			State: pay.Unknown, Hint: true,
+		}, nil
+	}
+	if err != nil || n.Sig != "good" {
 		return pay.Observation{}, &channel.Error{Kind: channel.Forged, Op: "read", Code: "signature"}
 	}
 	return pay.Observation{

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -254,6 +255,107 @@ func TestRefundThatNoBalanceCovers(t *testing.T) {
 	if n := w.sends(r.OutRefundNo); n < 28 || n > 34 {
 		t.Errorf("sent %d times in 30 days", n)
 	}
+}
+
+// A13: a notice that nobody signed makes what it names be asked about, and nothing else: it is believed in nothing, sends
+// nothing, and asks no more often however often it comes.
+func TestA13HintsAreAskedAbout(t *testing.T) {
+	t.Parallel()
+	hint := func(w *world, a pay.Attempt) string {
+		return w.notice(w.qr, a, "tx", func(n *note) { n.Sig, n.State = "none", pay.Paid }).Body
+	}
+	asked := func(w *world) (n int) {
+		for _, call := range w.qr.called() {
+			if strings.HasPrefix(call, "query_refund ") {
+				n++
+			}
+		}
+		return n
+	}
+	t.Run("A13 a refund on its way", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		p := w.paid("o")
+		v, err := w.refund(p, "r1", 100)
+		w.must(err)
+		w.advance(0)
+		w.advance(4 * time.Second) // the plan asks after 10 s
+		if asked(w) != 0 {
+			t.Fatal(w.qr.called())
+		}
+		for range 20 {
+			if got := hint(w, p.Attempts[0]); got != "success" {
+				t.Fatalf("answered %q", got)
+			}
+			if r := w.load(p.ID).Refunds[0]; asked(w) == 0 && r.Status != pay.RefundProcessing {
+				t.Fatalf("believed: %+v", r)
+			}
+			w.qr.script(nil, func(op, _ string) error { // no answer: it stays on its way
+				if op == "query_refund" {
+					return fail(channel.Unknown)
+				}
+				return nil
+			})
+			w.advance(0)
+		}
+		if asked(w) != 1 || w.sends(v.OutRefundNo) != 1 {
+			t.Fatalf("20 hints at once: %q", w.qr.called())
+		}
+		w.qr.script(nil, nil)
+		w.advance(4 * time.Second)
+		hint(w, p.Attempts[0])
+		w.advance(0)
+		if r := w.load(p.ID).Refunds[0]; r.Status != pay.RefundSucceeded || asked(w) != 2 {
+			t.Fatalf("%+v %q", r, w.qr.called())
+		}
+		w.advance(4 * time.Second)
+		hint(w, p.Attempts[0]) // of one that has ended
+		w.advance(0)
+		if asked(w) != 2 || w.sends(v.OutRefundNo) != 1 || len(w.incidents()) != 0 {
+			t.Errorf("%q %v", w.qr.called(), w.incidents())
+		}
+		if all := w.exchanged(p); !slices.Contains(all, "in notice consistent hint ×22") {
+			t.Errorf("%q", all)
+		}
+	})
+	t.Run("A13 a refund that waits for balance is not sent sooner", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		p := w.paid("o")
+		w.qr.balance = 50
+		v, err := w.refund(p, "r1", 100)
+		w.must(err)
+		w.advance(0)
+		hint(w, p.Attempts[0])
+		w.advance(4 * time.Second)
+		if w.sends(v.OutRefundNo) != 1 || asked(w) != 0 {
+			t.Errorf("%q", w.qr.called())
+		}
+	})
+	t.Run("A13 a payment without refunds, and a number of nobody's", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		p := w.create("o", "scan")
+		before := len(w.qr.called())
+		for _, a := range []pay.Attempt{p.Attempts[0], {OutTradeNo: "nobodys", Amount: 1}} {
+			if got := hint(w, a); got != "success" {
+				t.Errorf("answered %q", got)
+			}
+		}
+		w.advance(0)
+		if p := w.load(p.ID); p.IsPaid() || len(w.qr.called()) != before || len(w.incidents()) != 0 || w.g.Refused() != 0 {
+			t.Errorf("%+v %q %v", p, w.qr.called(), w.incidents())
+		}
+	})
+	t.Run("A13 while the database is away", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		p := w.paid("o")
+		w.must(w.db.Close())
+		if got := hint(w, p.Attempts[0]); got != "fail" {
+			t.Errorf("answered %q: the platform must send it again", got)
+		}
+	})
 }
 
 func TestRefundDeclined(t *testing.T) {

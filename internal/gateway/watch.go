@@ -10,7 +10,7 @@ import (
 const (
 	watchFor    = 30 * time.Second // how long a look at a page counts; written at most every 15 s (store)
 	tailBatch   = 256              // events told or fanned out in one step
-	arrivalGap  = 3 * time.Second  // a payer's arrival asks the platform at most this often
+	arrivalGap  = 3 * time.Second  // a payer's arrival or a hint asks the platform at most this often
 	maxArrivals = 10_000           // remembered arrivals
 )
 
@@ -101,7 +101,7 @@ func (g *Gateway) Watching(ctx context.Context, token string) (version int64, en
 	return p.Seq, p.Done(), nil
 }
 
-// arrivals bound how often payers who come back make us ask a platform.
+// arrivals bound how often what proves nothing makes us ask a platform: a payer who comes back, an unsigned notice.
 type arrivals struct {
 	mu   sync.Mutex
 	seen map[string]time.Time

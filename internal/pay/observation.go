@@ -48,6 +48,10 @@ type Observation struct {
 
 	Refund *RefundFact // set when the message is about one refund; State is then Paid or Unknown
 
+	// Hint: nothing in the message is proven. Whoever takes it asks the platform about the refunds of the order that it
+	// names, and Decide takes nothing from it.
+	Hint bool
+
 	// Tries is the claim under which we asked (0 = nobody asked: a notice). Its holder is the only caller of
 	// the platform and a lease outlives every call, so under a claim all earlier calls have ended.
 	Tries int64

@@ -35,6 +35,9 @@ const (
 )
 
 func (o Observation) decide(d *draft) Verdict {
+	if o.Hint {
+		return Consistent
+	}
 	a := d.p.AttemptByNumber(o.OutTradeNo)
 	if a == nil {
 		return d.quarantine(o, IncidentOrder, "this payment has no attempt "+o.OutTradeNo)

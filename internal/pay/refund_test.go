@@ -289,6 +289,32 @@ func TestA70OneNumberForEver(t *testing.T) {
 	}
 }
 
+// A13: nothing in a hint is proven, so that nothing in it is taken, whatever it says.
+func TestA13HintsDecideNothing(t *testing.T) {
+	t.Parallel()
+	open := payment(pay.PaymentOpen, attempt("a", pay.AttemptOpen))
+	for name, row := range map[string]struct {
+		p pay.Payment
+		o pay.Observation
+	}{
+		"A13 paid":          {open, told("a", pay.Paid)},
+		"A13 closed":        {open, told("a", pay.Closed)},
+		"A13 refused":       {open, told("a", pay.Refused)},
+		"A13 refunded":      {withRefunds(refund("1", 100, pay.RefundProcessing)), toldRefund("1", 100, pay.RefundSucceeded)},
+		"A13 console":       {paidPayment(), toldRefund("other", 100, pay.RefundSucceeded)},
+		"A13 other amount":  {withRefunds(refund("1", 100, pay.RefundProcessing)), toldRefund("1", 90, pay.RefundSucceeded)},
+		"A13 another order": {open, told("b", pay.Paid)},
+	} {
+		if _, v := pay.Decide(row.p, row.o, t0, counter()); v == pay.Consistent {
+			t.Errorf("%s: proven, it should count", name)
+		}
+		row.o.Hint = true
+		if c, v := pay.Decide(row.p, row.o, t0, counter()); v != pay.Consistent || !c.Empty() || c.Incident != nil {
+			t.Errorf("%s: %s, %+v", name, v, c)
+		}
+	}
+}
+
 func TestRefundsOfTheConsole(t *testing.T) {
 	t.Parallel()
 	t.Run("one that the platform tells by its number", func(t *testing.T) {

@@ -15,6 +15,8 @@ import (
 	"piaohao/internal/strict"
 )
 
+const maxOrderNo = 32 // bytes (统一下单, out_trade_no: String(32))
+
 // Read verifies a notice of a payment (支付结果通知) and reads it. Its signature is tried in the way that it is long for,
 // and the Observation's Variant says which way held: an attempt that was begun in the other one does not fit it.
 func (c *client) Read(in channel.Inbound) (pay.Observation, error) {
@@ -87,10 +89,16 @@ func (c *client) refund(op string, fields strict.Form) (pay.Observation, error) 
 	if err != nil {
 		return pay.Observation{}, &channel.Error{Kind: channel.Forged, Op: op, Code: "req_info", Text: "the notice's req_info cannot be read with WECHAT_MCH_KEY", Cause: err}
 	}
+	number := about.Get("out_trade_no")
 	c.env.Log.Info("a refund notice came: a hint, because nobody signs it",
-		slog.String("account", c.env.Account.ID), slog.String("out_trade_no", clean(about.Get("out_trade_no"))),
+		slog.String("account", c.env.Account.ID), slog.String("out_trade_no", clean(number)),
 		slog.String("out_refund_no", clean(about.Get("out_refund_no"))), slog.String("refund_status", clean(about.Get("refund_status"))))
-	return c.known(pay.FromNotice, pay.Attempt{}, pay.Unknown), nil
+	if len(number) > maxOrderNo {
+		number = ""
+	}
+	obs := c.known(pay.FromNotice, pay.Attempt{OutTradeNo: number}, pay.Unknown)
+	obs.Hint = true
+	return obs, nil
 }
 
 var errSealed = errors.New("is not base64 of whole blocks with their padding under this key")

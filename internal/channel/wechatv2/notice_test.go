@@ -272,12 +272,14 @@ func TestForeignNotices(t *testing.T) {
 	}
 }
 
-// A13: nobody signs a refund's notice, and its blocks can be put in another order: a hint in the log, about no order.
+// A13: nobody signs a refund's notice, and its blocks can be put in another order: a hint about an order and no more.
 func TestA13RefundNoticeIsAHint(t *testing.T) {
 	t.Parallel()
 	hint := pay.Observation{
-		Source: pay.FromNotice, Channel: "wechatv2", Account: "wechatv2-test", AppID: facts.V2AppID, MerchantID: facts.V2MerchantID, State: pay.Unknown,
+		Source: pay.FromNotice, Channel: "wechatv2", Account: "wechatv2-test", AppID: facts.V2AppID, MerchantID: facts.V2MerchantID, OutTradeNo: facts.V2OutTradeNo, State: pay.Unknown, Hint: true,
 	}
+	nameless := hint
+	nameless.OutTradeNo = ""
 	info := xmlOf("root", facts.V2RefundInfo)
 	whole := must(base64.StdEncoding.DecodeString(sealed(testKey, info)))
 	blocks := slices.Concat(whole[16:32], whole[:16], whole[32:])
@@ -292,6 +294,9 @@ func TestA13RefundNoticeIsAHint(t *testing.T) {
 		{"A13 with the fields of a payment beside it", sealed(testKey, info), facts.V2Notice, ""},
 		{"A15 with a rightly signed payment beside it", sealed(testKey, info), signed("MD5", facts.V2Notice), ""},
 		{"A13 of another status", sealed(testKey, strings.Replace(info, "SUCCESS", "REFUNDCLOSE", 1)), nil, ""},
+		{"A13 of another amount", sealed(testKey, strings.Replace(info, "<refund_fee><![CDATA[40]]>", "<refund_fee><![CDATA[888]]>", 1)), nil, ""},
+		{"A13 of no order", sealed(testKey, strings.Replace(info, facts.V2OutTradeNo, "", 1)), nil, "nameless"},
+		{"A13 of an order with a long name", sealed(testKey, strings.Replace(info, facts.V2OutTradeNo, strings.Repeat("1", 33), 1)), nil, "nameless"},
 		{"A13 of another key", sealed(otherKey, info), nil, "req_info"},
 		{"A13 blocks in another order", base64.StdEncoding.EncodeToString(blocks), nil, "req_info"},
 		{"A13 a block less", base64.StdEncoding.EncodeToString(whole[:len(whole)-16]), nil, "req_info"},
@@ -311,13 +316,17 @@ func TestA13RefundNoticeIsAHint(t *testing.T) {
 		got, err := c.Read(inbound(xmlOf("xml", fields)))
 		kind, code := kindOf(err)
 		switch {
+		case tt.code == "nameless":
+			if err != nil || !cmp.Equal(got, nameless) {
+				t.Errorf("%s: %+v, %v", tt.name, got, err)
+			}
 		case tt.code != "" && (kind != channel.Forged || code != tt.code):
 			t.Errorf("%s: %s %s, want forged %s", tt.name, kind, code, tt.code)
 		case tt.code == "" && (err != nil || !cmp.Equal(got, hint)):
 			t.Errorf("%s: %+v, %v", tt.name, got, err)
 		}
 	}
-	if n := strings.Count(logged.String(), "out_trade_no="+facts.V2OutTradeNo); n != 4 {
+	if n := strings.Count(logged.String(), "out_trade_no="+facts.V2OutTradeNo+" "); n != 5 {
 		t.Errorf("%d hints in the log:\n%s", n, &logged)
 	}
 }

@@ -41,7 +41,7 @@ func TestPublishedReqInfo(t *testing.T) {
 		t.Fatalf("open = %q, %v", text, err)
 	}
 	body := xmlOf("xml", append(append([]facts.Field{}, facts.V2RefundNotice...), facts.Field{Name: "req_info", Value: facts.V2ReqInfo.Ciphertext}))
-	if obs, err := c.Read(channel.Inbound{Body: []byte(body)}); err != nil || obs.State != pay.Unknown || obs.OutTradeNo != "" {
+	if obs, err := c.Read(channel.Inbound{Body: []byte(body)}); err != nil || obs.State != pay.Unknown || obs.Refund != nil || !obs.Hint || obs.OutTradeNo != "4893e76d8c8b434cb64e9cd536338e33" {
 		t.Errorf("%+v, %v", obs, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"errors"
 	"net/http"
+	"strings"
 
 	"piaohao/internal/channel"
 	"piaohao/internal/pay"
@@ -52,7 +53,7 @@ func (c *client) Read(in channel.Inbound) (pay.Observation, error) {
 	case "TRANSACTION.SUCCESS":
 		obs, err = c.payment(notice.Resource)
 	case "REFUND.SUCCESS", "REFUND.ABNORMAL", "REFUND.CLOSED":
-		obs, err = c.refund(notice.Resource)
+		obs, err = c.refund(notice.Resource, strings.TrimPrefix(notice.EventType, "REFUND."))
 	default:
 		obs = c.about(pay.FromNotice, pay.Attempt{}, pay.Unknown)
 	}
@@ -70,8 +71,9 @@ func (c *client) payment(r resource) (pay.Observation, error) {
 	return c.transaction(pay.FromNotice, text)
 }
 
-// refund reads a refund notice. It carries no app id.
-func (c *client) refund(r resource) (pay.Observation, error) {
+// refund reads a refund notice whose event_type ends in event. It carries no app id. When it contradicts itself, its refund is
+// asked about.
+func (c *client) refund(r resource, event string) (pay.Observation, error) {
 	text, err := decrypt(c.aead, r, "refund")
 	if err != nil {
 		return pay.Observation{}, err
@@ -95,8 +97,12 @@ func (c *client) refund(r resource) (pay.Observation, error) {
 	}
 	obs := c.about(pay.FromNotice, pay.Attempt{OutTradeNo: t.OutTradeNo}, pay.Unknown)
 	obs.MerchantID, obs.TransactionID = t.MerchantID, t.TransactionID
-	if status, ok := refundStates[t.Status]; ok {
-		obs.Refund = &pay.RefundFact{OutRefundNo: t.RefundNo, Amount: t.Amount.Refund, Status: status, At: moment(t.SuccessTime)}
+	if t.Status != event {
+		obs.Hint = true
+		return obs, nil
+	}
+	obs.Refund = &pay.RefundFact{
+		OutRefundNo: t.RefundNo, Amount: t.Amount.Refund, Status: refundStates[t.Status], At: moment(t.SuccessTime),
 	}
 	return obs, nil
 }

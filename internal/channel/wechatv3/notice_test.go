@@ -102,6 +102,19 @@ func TestA15NoticeOfARefund(t *testing.T) {
 	if got.State != pay.Unknown || got.Refund == nil || *got.Refund != (pay.RefundFact{OutRefundNo: "r1", Amount: 30, Status: pay.RefundSucceeded, At: at}) {
 		t.Fatalf("%+v %+v", got, got.Refund)
 	}
+	for event, status := range map[string]pay.RefundStatus{"SUCCESS": pay.RefundSucceeded, "ABNORMAL": pay.RefundAbnormal, "CLOSED": pay.RefundFailed} {
+		for _, told := range []string{"SUCCESS", "ABNORMAL", "CLOSED", "PROCESSING", "FAIL", ""} {
+			got, err := c.Read(inbound(envelope("REFUND."+event, sealed("refund", strings.Replace(text, `"refund_status":"SUCCESS"`, `"refund_status":"`+told+`"`, 1)))))
+			switch {
+			case err != nil:
+				t.Errorf("A15 %s that tells %q: %v", event, told, err)
+			case told == event && (got.Refund == nil || got.Refund.Status != status || got.Hint):
+				t.Errorf("A15 %s: %+v", event, got)
+			case told != event && (got.Refund != nil || !got.Hint || got.State != pay.Unknown):
+				t.Errorf("A15 %s that tells %q: %+v", event, told, got)
+			}
+		}
+	}
 	for name, in := range map[string]channel.Inbound{
 		"A15 a refund named a payment":   inbound(envelope("TRANSACTION.SUCCESS", sealed("refund", text))),
 		"A15 a payment named a refund":   inbound(envelope("REFUND.SUCCESS", sealed("transaction", facts.Paid))),
