@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -48,6 +49,7 @@ func New(ctx context.Context, c config.Config, o Outside) (*Node, error) {
 	}
 	if o.Platforms != nil {
 		n.platforms = clientOver(o.Platforms, 0)
+		n.certified = func(tls.Certificate) *http.Client { return n.platforms }
 	}
 	n.ids = id.New(n.now)
 	if err := n.build(ctx); err != nil {
@@ -81,7 +83,7 @@ func newNode(c config.Config, terminal io.Writer, logFile string) (*Node, error)
 	}
 	return &Node{
 		config: c, log: l.Logger, logs: l, now: time.Now, drain: make(chan struct{}), closers: []func() error{l.Close},
-		platforms: outbound(0), // every call carries its own deadline
+		platforms: outbound(0), certified: certified, // every call carries its own deadline
 	}, nil
 }
 

@@ -4,6 +4,7 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -51,6 +52,8 @@ type Node struct {
 	keys   testKeys // of test mode
 	// platforms calls them; it follows no redirect.
 	platforms *http.Client
+	// certified makes one of those that show a certificate.
+	certified func(tls.Certificate) *http.Client
 	db        *store.DB
 	gateway   *gateway.Gateway
 	sender    *webhook.Sender

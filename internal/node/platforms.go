@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,8 +49,17 @@ func seed() uint64 {
 
 // outbound is an HTTP client that keeps connections alive and never follows a redirect. It verifies TLS and takes no
 // proxy from the environment (A88).
-func outbound(timeout time.Duration) *http.Client {
-	return clientOver(&http.Transport{MaxIdleConnsPerHost: connsPerPlatform, IdleConnTimeout: time.Minute}, timeout)
+func outbound(timeout time.Duration) *http.Client { return clientOver(transport(), timeout) }
+
+func transport() *http.Transport {
+	return &http.Transport{MaxIdleConnsPerHost: connsPerPlatform, IdleConnTimeout: time.Minute}
+}
+
+// certified is outbound for calls that show a certificate; connections of it are its own, because they are somebody's.
+func certified(cert tls.Certificate) *http.Client {
+	over := transport()
+	over.TLSClientConfig = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	return clientOver(over, 0)
 }
 
 func clientOver(over http.RoundTripper, timeout time.Duration) *http.Client {
@@ -157,6 +167,7 @@ func (n *Node) accounts(ctx context.Context) ([]gateway.Account, error) {
 func (n *Node) open(c config.Account, sim string) (gateway.Account, error) {
 	ch, err := c.Driver.New(c.Settings, channel.Env{
 		Account: c.Account, HTTP: n.platforms, Sim: sim, Now: n.now, Random: rand.Reader, Log: n.log,
+		Certified: n.certified,
 	})
 	if err != nil {
 		return gateway.Account{}, fmt.Errorf("account %s: %w", c.ID, err)
