@@ -145,16 +145,32 @@ func testAsked(t *testing.T, h Harness, op string, rows []answered) {
 	testUnknown(t, h, op, a)
 }
 
-// testUnknown: whatever a stranger on the way could do to an answer leaves the outcome unknown, or changes nothing.
+// asked is a question to a platform, and what it may answer.
+type asked struct {
+	op      string
+	do      func(c channel.Channel) (pay.Observation, error)
+	answers map[Say]channel.Answer
+	step    int // bytes between two that a stranger changes: each question costs a private-key operation
+}
+
 func testUnknown(t *testing.T, h Harness, op string, a pay.Attempt) {
+	q := asked{op, func(c channel.Channel) (pay.Observation, error) { return ask(t, c, op, a) }, map[Say]channel.Answer{}, 11}
 	for _, say := range []Say{SayUnpaid, SayPaid, SayClosed, SayAbsent, SayDeclined} {
-		if !says(op, say) {
-			continue
+		if says(op, say) {
+			q.answers[say] = h.Answer(t, op, a, say)
 		}
-		good := h.Answer(t, op, a, say)
-		want, wantErr := ask(t, build(t, h, answers(good), Now), op, a)
+	}
+	testStrangers(t, h, q)
+	testFaults(t, h, q)
+}
+
+// testStrangers: whatever a stranger on the way could do to an answer leaves the outcome unknown, or changes nothing.
+func testStrangers(t *testing.T, h Harness, q asked) {
+	op := q.op
+	for say, good := range q.answers {
+		want, wantErr := q.do(build(t, h, answers(good), Now))
 		broken := func(name string, answer channel.Answer) {
-			o, err := ask(t, build(t, h, answers(answer), Now), op, a)
+			o, err := q.do(build(t, h, answers(answer), Now))
 			if err == nil && wantErr == nil && cmp.Equal(want, o) || kindOf(err) != "" && kindOf(err) == kindOf(wantErr) {
 				return // the change was not in what is signed, and changed nothing
 			}
@@ -164,11 +180,10 @@ func testUnknown(t *testing.T, h Harness, op string, a pay.Attempt) {
 			mustBe(t, h, err, op, channel.Unknown)
 		}
 		t.Run("A12 unsigned "+string(say), func(t *testing.T) {
-			_, err := ask(t, build(t, h, answers(h.Unsigned(t, good)), Now), op, a)
+			_, err := q.do(build(t, h, answers(h.Unsigned(t, good)), Now))
 			mustBe(t, h, err, op, channel.Unknown)
 		})
-		const step = 11 // each question costs a private-key operation
-		for i := 0; i < len(good.Body); i += step {
+		for i := 0; i < len(good.Body); i += q.step {
 			broken("byte changed", with(good, slices.Replace(bytes.Clone(good.Body), i, i+1, good.Body[i]^1)))
 			broken("byte lost", with(good, slices.Delete(bytes.Clone(good.Body), i, i+1)))
 			broken("cut off", with(good, good.Body[:i]))
@@ -180,6 +195,11 @@ func testUnknown(t *testing.T, h Harness, op string, a pay.Attempt) {
 			broken("header lost", less)
 		}
 	}
+}
+
+// testFaults: whatever comes between us and the platform leaves the outcome unknown.
+func testFaults(t *testing.T, h Harness, q asked) {
+	op := q.op
 	html := channel.Answer{Status: 502, Header: http.Header{}, Body: []byte("<html>bad gateway</html>")}
 	faults := map[string]*platform{
 		"502":         answers(html),
@@ -192,14 +212,14 @@ func testUnknown(t *testing.T, h Harness, op string, a pay.Attempt) {
 	}
 	for name, p := range faults {
 		t.Run(name, func(t *testing.T) {
-			_, err := ask(t, build(t, h, p, Now), op, a)
+			_, err := q.do(build(t, h, p, Now))
 			mustBe(t, h, err, op, channel.Unknown)
 			if len(p.calls) != 1 {
 				t.Errorf("%d calls, want 1: the due row is the retry", len(p.calls))
 			}
 		})
 	}
-	t.Run("timeout", func(t *testing.T) {
+	t.Run("A74 timeout", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p := &platform{answer: func(req *http.Request) (channel.Answer, error) {
 				select {
@@ -209,7 +229,7 @@ func testUnknown(t *testing.T, h Harness, op string, a pay.Attempt) {
 				}
 				return channel.Answer{}, errors.New("no answer")
 			}}
-			_, err := ask(t, build(t, h, p, Now), op, a)
+			_, err := q.do(build(t, h, p, Now))
 			mustBe(t, h, err, op, channel.Unknown)
 		})
 	})

@@ -5,6 +5,7 @@ package channeltest
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -66,6 +67,9 @@ func Run(t *testing.T, h Harness) {
 	t.Run("Open", func(t *testing.T) { t.Parallel(); testOpen(t, h) })
 	t.Run("Query", func(t *testing.T) { t.Parallel(); testAsked(t, h, "query", queryCases) })
 	t.Run("Close", func(t *testing.T) { t.Parallel(); testAsked(t, h, "close", closeCases) })
+	if r, ok := h.(Refunding); ok {
+		t.Run("Refund", func(t *testing.T) { t.Parallel(); testRefund(t, r) })
+	}
 	t.Run("Read", func(t *testing.T) { t.Parallel(); testRead(t, h) })
 	t.Run("Return", func(t *testing.T) { t.Parallel(); testReturn(t, h) })
 	t.Run("Ack", func(t *testing.T) { t.Parallel(); testAck(t, h) })
@@ -136,9 +140,10 @@ func silent(t *testing.T) *platform {
 
 func build(t *testing.T, h Harness, p *platform, now time.Time) channel.Channel {
 	t.Helper()
+	client := &http.Client{Transport: p}
 	return h.New(t, channel.Env{
-		Account: h.Account(), HTTP: &http.Client{Transport: p}, Now: func() time.Time { return now },
-		Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
+		Account: h.Account(), HTTP: client, Certified: func(tls.Certificate) *http.Client { return client },
+		Now: func() time.Time { return now }, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
 	})
 }
 

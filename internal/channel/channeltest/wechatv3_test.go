@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"math/big"
 	"net/http"
 	"strconv"
@@ -166,6 +167,46 @@ func (w *wechat) Answer(t *testing.T, op string, a pay.Attempt, say channeltest.
 	return answer
 }
 
+// refundObject is a refund object (申请退款, 查询单笔退款).
+func refundObject(a pay.Attempt, r pay.Refund, status string) string {
+	text := `{"refund_id":"50000000382019052709732678859","out_refund_no":"` + r.OutRefundNo + `","transaction_id":"` + a.TransactionID +
+		`","out_trade_no":"` + a.OutTradeNo + `","channel":"ORIGINAL","status":"` + status + `"`
+	if status == "SUCCESS" {
+		text += `,"success_time":"2026-03-01T12:05:01+08:00"`
+	}
+	return text + fmt.Sprintf(`,"amount":{"total":%d,"refund":%d,"payer_total":1,"payer_refund":1,"currency":"CNY"}}`, a.Amount, r.Amount)
+}
+
+func (w *wechat) AnswerRefund(t *testing.T, op string, a pay.Attempt, r pay.Refund, say channeltest.Say) (channel.Answer, bool) {
+	t.Helper()
+	no := func(status int, code string) channel.Answer {
+		return channel.Answer{Status: status, Body: []byte(`{"code":"` + code + `","message":"不可以"}`)}
+	}
+	told := func(status string) channel.Answer {
+		return channel.Answer{Status: 200, Body: []byte(refundObject(a, r, status))}
+	}
+	answer, ok := map[channeltest.Say]channel.Answer{
+		channeltest.SayProcessing: told("PROCESSING"),
+		channeltest.SayRefunded:   told("SUCCESS"),
+		channeltest.SayFailed:     told("CLOSED"),
+		channeltest.SayAbnormal:   told("ABNORMAL"),
+		channeltest.SayShort:      no(403, "NOT_ENOUGH"),
+		channeltest.SayDeclined:   no(403, "USER_ACCOUNT_ABNORMAL"),
+		channeltest.SayAbsent:     no(404, "RESOURCE_NOT_EXISTS"),
+		channeltest.SayLimited:    no(429, "FREQUENCY_LIMITED"),
+		channeltest.SayTrouble:    no(500, "SYSTEM_ERROR"),
+	}[say]
+	answer.Header = w.sign(t, string(answer.Body))
+	return answer, ok
+}
+
+func (w *wechat) RefundNotice(t *testing.T, a pay.Attempt, r pay.Refund) channel.Inbound {
+	t.Helper()
+	return w.notice(t, "REFUND.SUCCESS", "refund", fmt.Sprintf(`{"mchid":"%s","out_trade_no":"%s","transaction_id":"%s","out_refund_no":"%s",`+
+		`"refund_id":"50000000382019052709732678859","refund_status":"SUCCESS","success_time":"2026-03-01T12:05:01+08:00",`+
+		`"amount":{"total":%d,"refund":%d,"payer_total":1,"payer_refund":1}}`, a.MerchantID, a.OutTradeNo, a.TransactionID, r.OutRefundNo, a.Amount, r.Amount))
+}
+
 func (*wechat) Unsigned(_ *testing.T, a channel.Answer) channel.Answer {
 	a.Header = a.Header.Clone()
 	for name := range a.Header {
@@ -178,6 +219,11 @@ func (*wechat) Unsigned(_ *testing.T, a channel.Answer) channel.Answer {
 
 func (w *wechat) Notice(t *testing.T, a pay.Attempt) channel.Inbound {
 	t.Helper()
+	return w.notice(t, "TRANSACTION.SUCCESS", "transaction", transaction(a, "SUCCESS"))
+}
+
+func (w *wechat) notice(t *testing.T, event, kind, text string) channel.Inbound {
+	t.Helper()
 	block, err := aes.NewCipher([]byte(wechatV3Key))
 	if err != nil {
 		t.Fatal(err)
@@ -189,10 +235,10 @@ func (w *wechat) Notice(t *testing.T, a pay.Attempt) channel.Inbound {
 	const nonce = "fdasflkja484"
 	body, err := json.Marshal(map[string]any{
 		"id": "EV-2018022511223320873", "create_time": "2026-03-01T12:05:00+08:00", "resource_type": "encrypt-resource",
-		"event_type": "TRANSACTION.SUCCESS", "summary": "支付成功",
+		"event_type": event, "summary": "支付成功",
 		"resource": map[string]any{
-			"original_type": "transaction", "algorithm": "AEAD_AES_256_GCM", "associated_data": "transaction", "nonce": nonce,
-			"ciphertext": aead.Seal(nil, []byte(nonce), []byte(transaction(a, "SUCCESS")), []byte("transaction")),
+			"original_type": kind, "algorithm": "AEAD_AES_256_GCM", "associated_data": kind, "nonce": nonce,
+			"ciphertext": aead.Seal(nil, []byte(nonce), []byte(text), []byte(kind)),
 		},
 	})
 	if err != nil {
