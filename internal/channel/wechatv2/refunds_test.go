@@ -135,7 +135,12 @@ func serveRefunds(t *testing.T, variant, body string, change func(*Config, *chan
 		w.WriteHeader(p.status)
 		_, _ = io.WriteString(w, p.body)
 	}
-	plain := httptest.NewServer(http.HandlerFunc(answer))
+	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if strings.HasPrefix(req.URL.Path, "/secapi/") {
+			t.Errorf("%s shows no certificate", req.URL.Path)
+		}
+		answer(w, req)
+	}))
 	t.Cleanup(plain.Close)
 	secure := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if name := req.TLS.PeerCertificates[0].Subject.CommonName; name != facts.V2MerchantID || req.URL.Path != "/secapi/pay/refund" {
