@@ -30,6 +30,7 @@ type platform struct {
 	mu      sync.Mutex
 	orders  map[string]*order
 	refunds map[string]*refund // by their number
+	expired bool               // what it takes to send refunds
 	balance pay.Fen            // that refunds are taken from; 0 = enough
 	calls   []string
 	// before runs at the start of a call, after at its end; an error of theirs is the answer. After an "after" error
@@ -49,8 +50,8 @@ type refund struct {
 	status pay.RefundStatus
 }
 
-// CanRefund is false for a platform that knows no refunds.
-func (p *platform) CanRefund() bool { return p.refunds != nil }
+// CanRefund is false for a platform that knows no refunds, and for an account whose certificate has expired.
+func (p *platform) CanRefund() bool { return p.refunds != nil && !p.expired }
 
 // Refund returns money once for each number, and never more than was paid.
 func (p *platform) Refund(_ context.Context, a pay.Attempt, r pay.Refund) (out pay.Observation, err error) {

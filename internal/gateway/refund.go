@@ -212,8 +212,8 @@ func (g *Gateway) refundAnswered(ctx context.Context, p pay.Payment, c store.Cla
 // askRefund asks what became of a refund whose outcome is not known. "Not there" means to send it again.
 func (g *Gateway) askRefund(ctx context.Context, p pay.Payment, c store.Claim) (after pay.Payment, ok bool, err error) {
 	r := *p.RefundByID(c.RefundID)
-	by, able := g.refunder(r.Account)
-	if !able {
+	by, knows := g.refunds(r.Account)
+	if !knows {
 		return p, false, nil
 	}
 	ctx = g.begin(ctx)
@@ -229,12 +229,20 @@ func (g *Gateway) askRefund(ctx context.Context, p pay.Payment, c store.Claim) (
 	return out.payment, true, err
 }
 
-func (g *Gateway) refunder(account string) (channel.Refunder, bool) {
+// refunds is the account's channel for asking about refunds, which takes less than sending them: what was sent is followed
+// when a certificate has expired meanwhile.
+func (g *Gateway) refunds(account string) (channel.Refunder, bool) {
 	a := g.account(account)
 	if a == nil {
 		return nil, false
 	}
 	by, ok := a.Channel.(channel.Refunder)
+	return by, ok
+}
+
+// refunder is the same for sending.
+func (g *Gateway) refunder(account string) (channel.Refunder, bool) {
+	by, ok := g.refunds(account)
 	return by, ok && by.CanRefund()
 }
 

@@ -429,6 +429,27 @@ func TestAccountThatCannotRefund(t *testing.T) {
 	}
 }
 
+// What was sent is followed, and nothing more is sent, when the account can no longer send.
+func TestRefundIsFollowedWithoutMeans(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.paid("o")
+	first, err := w.refund(p, "r1", 100)
+	w.must(err)
+	w.advance(0)
+	w.qr.expired = true
+	second, err := w.refund(p, "r2", 100)
+	w.must(err)
+	w.advance(2 * time.Minute)
+	p = w.load(p.ID)
+	if a, b := p.RefundByNo("r1"), p.RefundByNo("r2"); a.Status != pay.RefundSucceeded || b.Code != pay.RefundUnable {
+		t.Errorf("%+v, %+v", a, b)
+	}
+	if w.sends(first.OutRefundNo) != 1 || w.sends(second.OutRefundNo) != 0 {
+		t.Errorf("%q", w.qr.called())
+	}
+}
+
 // lateMoney closes a payment here and there, and then its money comes.
 func (w *world) lateMoney(order string) pay.Payment {
 	w.t.Helper()
