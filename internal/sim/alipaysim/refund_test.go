@@ -229,6 +229,7 @@ func TestRefundOfAShortBalance(t *testing.T) {
 func TestA15RefundNotices(t *testing.T) {
 	t.Parallel()
 	w := newPaid(t)
+	w.sim.SetFaults(Faults{ClosedNotices: true}) // which are of trades that were closed unpaid
 	w.advance(90 * time.Second)
 	w.refundOf("r1", nil).is(t, "10000", "")
 	w.advance(refundGap)
@@ -268,8 +269,6 @@ func TestA15RefundNotices(t *testing.T) {
 		ids = append(ids, form["notify_id"])
 	}
 	w.status("A") // looking at a trade that refunds have closed tells nobody again
-	w.sim.SetFaults(Faults{ClosedNotices: true})
-	w.status("A")
 	if got := w.deliver(9); len(got) != 3 {
 		t.Errorf("%d notices, want 3", len(got))
 	}

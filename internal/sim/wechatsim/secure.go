@@ -2,6 +2,7 @@ package wechatsim
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -84,9 +85,10 @@ func (s *Sim) listenAsBefore(addr string) (net.Listener, string, error) {
 			return nil, "", err
 		}
 	}
-	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	open := &net.ListenConfig{}
+	l, err := open.Listen(context.Background(), "tcp", net.JoinHostPort(host, port))
 	if err != nil && net.JoinHostPort(host, port) != addr { // somebody else has it now
-		l, err = net.Listen("tcp", addr)
+		l, err = open.Listen(context.Background(), "tcp", addr)
 	}
 	if err != nil {
 		return nil, "", err

@@ -186,7 +186,7 @@ func TestSecureAuthorityAndPortAreKept(t *testing.T) {
 		t.Error("a restart changed the authority")
 	}
 	if taken, err := net.Listen("tcp", strings.TrimPrefix(first.SecureURL, "https://")); err == nil { // else it is taken, too
-		defer taken.Close()
+		defer func() { _ = taken.Close() }()
 	}
 	if second.SecureURL != first.SecureURL {
 		t.Errorf("%s after a restart, before %s", second.SecureURL, first.SecureURL)
