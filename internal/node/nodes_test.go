@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -99,12 +100,25 @@ func TestTwoNodesOnOneDatabase(t *testing.T) {
 		}
 		body, _ := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
+		var made struct {
+			CashierURL string `json:"cashier_url"`
+		}
+		if err := json.Unmarshal(body, &made); err != nil {
+			t.Fatal(err)
+		}
+		live, err := http.Get(c.PublicURL + "/payment/events/" + made.CashierURL[strings.LastIndex(made.CashierURL, "/")+1:]) //nolint:noctx // it ends with the node
+		if err != nil || live.StatusCode != http.StatusOK {
+			t.Fatalf("no live page: %v", err)
+		}
+		t.Cleanup(func() { _ = live.Body.Close() })
 		if want := map[string]int{first.PublicURL: 201, second.PublicURL: 200}[c.PublicURL]; resp.StatusCode != want {
 			t.Errorf("%d %s, want %d: the second node finds what the first one made", resp.StatusCode, body, want)
 		}
 	}
 	for i, stop := range stops {
-		if took := stop(); took > drainTime+time.Second {
+		took := stop()
+		t.Logf("node %d drained in %s", i, took)
+		if took > drainTime+time.Second {
 			t.Errorf("node %d drained in %s", i, took)
 		}
 	}
