@@ -263,3 +263,25 @@ func TestA74LostAnswerOfTheDatabase(t *testing.T) {
 		})
 	}
 }
+
+// A page that begins to look on one node while another one calls the platform is asked about within seconds, not after a
+// minute: what the caller loaded before is not the last word.
+func TestPageBegunDuringACallIsWatched(t *testing.T) {
+	t.Parallel()
+	a, b := twoNodes(t)
+	a.qr.script(nil, func(op, _ string) error {
+		if op != "open" {
+			return nil
+		}
+		p, err := b.db.PaymentByOrder(t.Context(), "shop", "o")
+		if err != nil {
+			return err
+		}
+		_, _, err = b.g.Watching(t.Context(), p.Token)
+		return err
+	})
+	p := a.create("o", "scan")
+	if due := p.Attempts[0].Due.At.Sub(a.clock()); due > 3*time.Second {
+		t.Errorf("asked about after %s", due)
+	}
+}

@@ -131,6 +131,9 @@ func (g *Gateway) open(ctx context.Context, p pay.Payment, c store.Claim, handOu
 	})
 	g.logCall(ctx, "open", *a, err)
 	if err == nil {
+		if p, err = g.watched(ctx, p); err != nil {
+			return p, true, err
+		}
 		out, err := g.decide(ctx, p, pay.Opened{AttemptID: a.ID, Tries: c.Tries, Shape: shape, HandOut: handOut})
 		return out.payment, true, err
 	}

@@ -91,6 +91,14 @@ func (g *Gateway) query(ctx context.Context, p pay.Payment, c store.Claim) (pay.
 	return out.payment, o.State, true, err
 }
 
+// watched brings p's WatchedUntil up to date: a page may have begun to look while the platform was called, and its own call
+// to be asked about sooner passes by a claimed attempt.
+func (g *Gateway) watched(ctx context.Context, p pay.Payment) (pay.Payment, error) {
+	until, err := g.DB.WatchedUntil(ctx, p.ID)
+	p.WatchedUntil = until
+	return p, err
+}
+
 // release lets go of a claim and says when the attempt wants work again.
 func (g *Gateway) release(ctx context.Context, p pay.Payment, c store.Claim, failed bool) error {
 	a := *p.AttemptByID(c.AttemptID)
@@ -98,7 +106,11 @@ func (g *Gateway) release(ctx context.Context, p pay.Payment, c store.Claim, fai
 	if failed {
 		a.Due.Failures = c.Failures + 1
 	}
-	err := g.DB.Release(ctx, c, pay.NextDue(p, a, g.Now()), failed)
+	p, err := g.watched(ctx, p)
+	if err != nil {
+		return err
+	}
+	err = g.DB.Release(ctx, c, pay.NextDue(p, a, g.Now()), failed)
 	if errors.Is(err, store.ErrStale) {
 		return nil // the lease ran out: its new holder says when
 	}

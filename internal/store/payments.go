@@ -151,8 +151,7 @@ const (
 // Watch notes that a payer looks at the payment's page until then. It writes only when that moves at least 15 s
 // forward; when nobody had been looking, the payment's waiting attempts are asked about within 3 s.
 func (db *DB) Watch(ctx context.Context, paymentID string, until time.Time) error {
-	var watched time.Time
-	err := db.found(ctx, `SELECT watched_until FROM payments WHERE id = $1`, []any{paymentID}, (*stamp)(&watched))
+	watched, err := db.WatchedUntil(ctx, paymentID)
 	if err != nil || until.Sub(watched) < watchStep {
 		return err
 	}
@@ -164,4 +163,10 @@ func (db *DB) Watch(ctx context.Context, paymentID string, until time.Time) erro
 		return fmt.Errorf("store: watching a payment: %w", err)
 	}
 	return nil
+}
+
+// WatchedUntil is until when somebody looks at the payment's page, zero for nobody yet.
+func (db *DB) WatchedUntil(ctx context.Context, paymentID string) (watched time.Time, err error) {
+	err = db.found(ctx, `SELECT watched_until FROM payments WHERE id = $1`, []any{paymentID}, (*stamp)(&watched))
+	return watched, err
 }

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"net/url"
@@ -26,7 +27,7 @@ func NewWire(t testing.TB, dsn string) *Wire {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +77,7 @@ func (w *Wire) struck(text []byte) (struck, after bool) {
 const wireBuffer = 1 << 20 // a batch is sent in one piece
 
 func (w *Wire) carry(client net.Conn, address string) {
-	server, err := net.Dial("tcp", address)
+	server, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", address)
 	if err != nil {
 		_ = client.Close()
 		return
