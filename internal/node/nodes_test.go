@@ -106,7 +106,7 @@ func TestTwoNodesOnOneDatabase(t *testing.T) {
 		if err := json.Unmarshal(body, &made); err != nil {
 			t.Fatal(err)
 		}
-		live, err := http.Get(c.PublicURL + "/payment/events/" + made.CashierURL[strings.LastIndex(made.CashierURL, "/")+1:]) //nolint:noctx // it ends with the node
+		live, err := http.Get(c.PublicURL + "/payment/events/" + made.CashierURL[strings.LastIndex(made.CashierURL, "/")+1:])
 		if err != nil || live.StatusCode != http.StatusOK {
 			t.Fatalf("no live page: %v", err)
 		}
