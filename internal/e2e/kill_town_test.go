@@ -73,8 +73,8 @@ func newKillRun(ctx context.Context, t *testing.T, plan killPlan) *killRun {
 	_, _ = rand.Read(key) // never fails
 	r.sink = newSink(t, "whsec_"+base64.StdEncoding.EncodeToString(key))
 
-	r.sim = startProcess(t, r.bin, "sim", filepath.Join(r.dir, "sim.log"), "SIM_ADDR="+simAddr, "DEMO_ADDR=off",
-		"SIM_PUBLIC_URL="+r.platform.url, "DATA_DIR="+filepath.Join(r.dir, "sim"), "LOG_DIR="+filepath.Join(r.dir, "logs"))
+	r.sim = startProcess(t, r.bin, "sim", filepath.Join(r.dir, "sim.log"), "SIM_ADDR="+simAddr, "DEMO_ADDR=off", "LOG_DIR=off",
+		"SIM_PUBLIC_URL="+r.platform.url, "DATA_DIR="+filepath.Join(r.dir, "sim"))
 	r.await(ctx, r.simURL+"/sim/faults", r.sim)
 	// A dropped notice is never tried again: only the gateway's own questions can find that payment.
 	r.post(ctx, r.simURL+"/sim/faults", map[string]any{
@@ -110,8 +110,8 @@ func (r *killRun) pause(ctx context.Context, most time.Duration) {
 }
 
 func (r *killRun) startGateway(ctx context.Context) {
-	r.gateway = startProcess(r.t, r.bin, "serve", filepath.Join(r.dir, "gateway.log"), "LISTEN_ADDR="+r.addr, "SIM_ADDR=off",
-		"SIM_PUBLIC_URL="+r.platform.url, "DEMO_ADDR=off", "DATA_DIR="+filepath.Join(r.dir, "data"), "LOG_DIR="+filepath.Join(r.dir, "logs"), "PUBLIC_URL="+r.front.url,
+	r.gateway = startProcess(r.t, r.bin, "serve", filepath.Join(r.dir, "gateway.log"), "LISTEN_ADDR="+r.addr, "SIM_ADDR=off", "LOG_DIR=off",
+		"SIM_PUBLIC_URL="+r.platform.url, "DEMO_ADDR=off", "DATA_DIR="+filepath.Join(r.dir, "data"), "PUBLIC_URL="+r.front.url,
 		"WEBHOOK_URL="+r.sink.url, "WEBHOOK_SECRET="+r.sink.secret)
 	r.await(ctx, "http://"+r.addr+"/payment", r.gateway)
 }

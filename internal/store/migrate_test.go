@@ -174,6 +174,7 @@ func TestMigrationsAreChecked(t *testing.T) {
 		{"broken before", `UPDATE payments SET seq = 7 WHERE id = 'pay_2'`, additive, "was not begun"},
 		{"refunds beyond the money before", `INSERT INTO refunds (id, payment_id, attempt_id, refund_no, amount, status, reason, automatic,
 			external, created_at, tries, asked, failures) VALUES ('rfd_2', 'pay_1', 'att_2', 'r2', 1, 'pending', '', 0, 0, 1, 0, 0, 0)`, additive, "never exceed"},
+		{"keys without the ids that 00003 gives", ``, `ALTER TABLE api_keys ADD COLUMN id TEXT NOT NULL DEFAULT ''`, "every API key has an id"},
 		{"an SQL error after a change", ``, additive + `; SELECT nothing FROM nowhere`, "00003_more.sql"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -107,12 +107,12 @@ func startCluster() (*cluster, error) {
 	}
 	c := &cluster{dir: dir, port: port}
 	data := filepath.Join(dir, "data")
-	initdb := exec.CommandContext(context.Background(), filepath.Join(bin, "initdb"), "-N", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-D", data) //nolint:gosec // our own paths
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "-N", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-D", data) //nolint:gosec,noctx // our own paths; it lives as long as the test binary
 	initdb.Dir, initdb.SysProcAttr = dir, as
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	c.server = exec.CommandContext(context.Background(), filepath.Join(bin, "postgres"), "-D", data, "-k", dir, "-p", strconv.Itoa(port), //nolint:gosec // our own paths
+	c.server = exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", dir, "-p", strconv.Itoa(port), //nolint:gosec,noctx // as above
 		"-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300",
 		"-c", "log_min_messages=panic", "-c", "shared_buffers=64MB")
 	c.server.Dir, c.server.SysProcAttr = dir, as
