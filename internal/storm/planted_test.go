@@ -29,8 +29,8 @@ var planted = []struct {
 	{"fence", "store/apply.go", "case fence == nil || !first:", "case fence == nil || !first || (WRONG):", 381, "I-12"},
 	{"fence of a release", "store/claims.go", "stmt{text: text, args: []any{id,", `stmt{text: text + map[bool]string{true: " OR id = $1 AND $2 > 0"}[WRONG], args: []any{id,`, 75, "I-12"},
 	{
-		"acknowledged before the commit", "gateway/gateway.go", "if !errors.Is(err, store.ErrStale) {",
-		"if WRONG && errors.Is(err, store.ErrStale) { return outcome{payment: p, verdict: pay.Applied}, nil }; if !errors.Is(err, store.ErrStale) {", 139, "I-05",
+		"acknowledged before the commit", "gateway/gateway.go", "if !errors.Is(err, store.ErrStale) && !errors.Is(err, store.ErrUnknown) {",
+		"if WRONG && errors.Is(err, store.ErrStale) { return outcome{payment: p, verdict: pay.Applied}, nil }; if !errors.Is(err, store.ErrStale) && !errors.Is(err, store.ErrUnknown) {", 139, "I-05",
 	},
 	{"amount not compared", "pay/observe.go", "case o.Amount != a.Amount:", "case o.Amount != a.Amount && !(WRONG):", 23, "I-02"},
 	{"surplus not recorded", "pay/observe.go", "\t\td.surplus(a)\n", "\t\tif !(WRONG) { d.surplus(a) }\n", 2, "I-01"},
