@@ -22,7 +22,8 @@ type verbs struct {
 	Version version `cmd:"" help:"Print the version."`
 
 	Doctor    doctorVerb `cmd:"" help:"Find out what is wrong with the settings, and what mends it."`
-	Payment   payment    `cmd:"" help:"Look a payment up by any number."`
+	Payment   payment    `cmd:"" help:"Look a payment up by any number, ask about it, close it."`
+	Refund    refund     `cmd:"" help:"Send money back, and see to refunds that wait."`
 	Incidents incidents  `cmd:"" help:"List refused notices and what needs a person, with what to do."`
 	Keys      keys       `cmd:"" help:"Make, list and revoke the API keys of shops."`
 

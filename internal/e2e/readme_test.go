@@ -46,6 +46,7 @@ var readmeSteps = map[string]readmeStep{
 	"alipay":      {want: []string{`"out_trade_no"`, `"trade_no"`}},
 	"refund":      {want: []string{`"refund_no":"first-1"`, `"amount":40`}},
 	"refunded":    {want: []string{`"status":"succeeded"`}, again: true},
+	"operate":     {want: []string{"operator-1", "refund.created"}},
 	"env":         {},
 	"doctor":      {want: []string{"测试模式", "0 个错误 errors"}},
 	"keys":        {want: []string{"sk_test_"}},

@@ -187,6 +187,7 @@ func (g *Gateway) apply(ctx context.Context, c pay.Change) error {
 	var body view.Payment
 	for i := range c.Events {
 		e := &c.Events[i]
+		e.ActedBy = operatorOf(ctx)
 		if !e.Type.Public() {
 			continue
 		}

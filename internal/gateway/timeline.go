@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"piaohao/internal/pay"
@@ -196,7 +197,7 @@ func (g *Gateway) timeline(ctx context.Context, id string) (Timeline, error) {
 	}
 	var lines chronicle
 	for _, e := range events {
-		lines.add(e.At, Line{Kind: LineEvent, What: string(e.Type), Attempt: e.AttemptID, Detail: e.ID})
+		lines.add(e.At, Line{Kind: LineEvent, What: string(e.Type), Attempt: e.AttemptID, Detail: strings.TrimSpace(e.ID + " " + e.ActedBy)})
 	}
 	for _, e := range exchanges {
 		lines.exchange(e)

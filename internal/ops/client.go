@@ -54,6 +54,12 @@ func (c *Client) Incidents(ctx context.Context, limit int) (out []gateway.Troubl
 	return out, err
 }
 
+// Operate implements Desk.
+func (c *Client) Operate(ctx context.Context, a gateway.Act) (out gateway.Timeline, err error) {
+	err = c.ask(ctx, http.MethodPost, "/acts", a, &out)
+	return out, err
+}
+
 // Keys implements Desk.
 func (c *Client) Keys(ctx context.Context) (out []gateway.Key, err error) {
 	err = c.ask(ctx, http.MethodGet, "/keys", nil, &out)

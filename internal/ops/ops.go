@@ -16,6 +16,8 @@ type Desk interface {
 	Timelines(ctx context.Context, number string) ([]gateway.Timeline, error)
 	// Incidents are the newest refused messages and incidents, the newest first.
 	Incidents(ctx context.Context, limit int) ([]gateway.Trouble, error)
+	// Operate acts on a payment or a refund and returns the payment's timeline after it.
+	Operate(ctx context.Context, a gateway.Act) (gateway.Timeline, error)
 	Keys(ctx context.Context) ([]gateway.Key, error)
 	// CreateKey makes an API key of a shop; its answer alone holds the key.
 	CreateKey(ctx context.Context, shop, name string) (gateway.NewKey, error)
@@ -37,6 +39,11 @@ func (l Local) Timelines(ctx context.Context, number string) ([]gateway.Timeline
 // Incidents implements Desk.
 func (l Local) Incidents(ctx context.Context, limit int) ([]gateway.Trouble, error) {
 	return l.Gateway.Incidents(ctx, limit)
+}
+
+// Operate implements Desk.
+func (l Local) Operate(ctx context.Context, a gateway.Act) (gateway.Timeline, error) {
+	return l.Gateway.Operate(ctx, l.By, a)
 }
 
 // Keys implements Desk.

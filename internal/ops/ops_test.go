@@ -111,6 +111,10 @@ func TestDeskOverTheSocket(t *testing.T) {
 	if err != nil || len(trouble) != 1 || trouble[0].IncidentID != "inc_1" {
 		t.Errorf("%+v %v", trouble, err)
 	}
+	done, err := desk.Operate(ctx, gateway.Act{Do: gateway.ActClose, Number: "o-1"})
+	if err != nil || done.Payment.Status != "closed" || !strings.Contains(done.Lines[len(done.Lines)-1].Detail, ops.User(os.Getuid())) {
+		t.Errorf("%+v %v", done, err)
+	}
 	k, err := desk.CreateKey(ctx, "default", "till")
 	w.must(err)
 	if want := ops.User(os.Getuid()); k.CreatedBy != want || !strings.HasPrefix(k.Secret, "sk_test_") {
@@ -138,7 +142,7 @@ func TestDeskOverTheSocket(t *testing.T) {
 	}
 	w.stop()
 	log := w.log.String()
-	for _, want := range []string{"API key created", "API key revoked", k.ID, `by="uid `} {
+	for _, want := range []string{"operator acted", "API key created", "API key revoked", k.ID, `by="uid `} {
 		if !strings.Contains(log, want) {
 			t.Errorf("no %q in the log", want)
 		}

@@ -27,6 +27,7 @@ func NewServer(g *gateway.Gateway, log *slog.Logger) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /payments", s.payments)
 	mux.HandleFunc("GET /incidents", s.incidents)
+	mux.HandleFunc("POST /acts", s.operate)
 	mux.HandleFunc("GET /keys", s.keys)
 	mux.HandleFunc("POST /keys", s.createKey)
 	mux.HandleFunc("DELETE /keys/{id}", s.revokeKey)
@@ -86,6 +87,16 @@ func (s *server) incidents(w http.ResponseWriter, r *http.Request) {
 	}
 	all, err := s.desk(r).Incidents(r.Context(), limit)
 	s.reply(w, all, err)
+}
+
+func (s *server) operate(w http.ResponseWriter, r *http.Request) {
+	var in gateway.Act
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		s.reply(w, nil, &gateway.Error{Code: gateway.CodeInvalid, Public: "the body is no JSON object of an act", Cause: err})
+		return
+	}
+	t, err := s.desk(r).Operate(r.Context(), in)
+	s.reply(w, t, err)
 }
 
 func (s *server) keys(w http.ResponseWriter, r *http.Request) {

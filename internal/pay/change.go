@@ -46,6 +46,7 @@ type Event struct {
 	Shop      string
 	Body      []byte // JSON sent to shops byte for byte; nil for internal events
 	Quiet     bool   // about a refund of which the shop wants no webhooks
+	ActedBy   string // the operator whose act it records, "" = nobody's
 	Pos       int64  // global order, given by the store; 0 in a Change
 }
 

@@ -27,23 +27,23 @@ const (
 
 	dueColumns = "due_at, lease_until, tries, asked, failures"
 
-	eventColumns    = "payment_id, seq, id, type, attempt_id, refund_id, at, livemode, shop, body"
+	eventColumns    = "payment_id, seq, id, type, attempt_id, refund_id, at, livemode, shop, body, acted_by"
 	incidentColumns = "id, account, digest, kind, payment_id, attempt_id, detail, raw, at"
 )
 
 // texts are the statements that differ between the engines by a word.
 type texts struct {
-	event       string // $1…$11
-	eventFenced string // the same, refused unless attempt $12 still has $13 tries
-	eventRefund string // the same, refused unless refund $12 still has $13 tries
+	event       string // $1…$12
+	eventFenced string // the same, refused unless attempt $13 still has $14 tries
+	eventRefund string // the same, refused unless refund $13 still has $14 tries
 	endpoint    string // chooses the endpoint of the next delivery
 }
 
 func textsFor(d dialect) texts {
 	const head = "INSERT INTO events (" + eventColumns + ", for_shops, pos) VALUES ($1, "
-	tail := ", " + places(3, 9) + ", " + d.eventPos + ")"
+	tail := ", " + places(3, 10) + ", " + d.eventPos + ")"
 	fenced := func(table string) string {
-		return head + "(SELECT CAST($2 AS BIGINT) WHERE EXISTS (SELECT 1 FROM " + table + " WHERE id = $12 AND tries = $13))" + tail
+		return head + "(SELECT CAST($2 AS BIGINT) WHERE EXISTS (SELECT 1 FROM " + table + " WHERE id = $13 AND tries = $14))" + tail
 	}
 	return texts{
 		event:       head + "$2" + tail,
@@ -150,7 +150,7 @@ func (db *DB) statements(c pay.Change) []stmt {
 func (db *DB) eventStmt(e pay.Event, fence *pay.Fence, first bool) stmt {
 	args := []any{
 		e.PaymentID, e.Seq, e.ID, string(e.Type), e.AttemptID, e.RefundID, millis(e.At), bit(e.Livemode), e.Shop,
-		blob(e.Body), bit(e.Type.ForShops() && !e.Quiet),
+		blob(e.Body), e.ActedBy, bit(e.Type.ForShops() && !e.Quiet),
 	}
 	switch {
 	case fence == nil || !first:

@@ -68,7 +68,7 @@ func (db *DB) events(ctx context.Context, query string, args ...any) ([]pay.Even
 	err := db.read(ctx, stmt{text: query, args: args, row: func(scan scan) error {
 		var e pay.Event
 		err := scan(&e.PaymentID, &e.Seq, &e.ID, (*text)(&e.Type), &e.AttemptID, &e.RefundID, (*stamp)(&e.At),
-			(*flag)(&e.Livemode), &e.Shop, &e.Body, &e.Pos)
+			(*flag)(&e.Livemode), &e.Shop, &e.Body, &e.ActedBy, &e.Pos)
 		events = append(events, e)
 		return err
 	}})
