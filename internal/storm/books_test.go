@@ -227,7 +227,8 @@ type story struct {
 	paid     int
 	attempts map[string]*chapter
 	refunds  int
-	late     bool // late money was accepted
+	console  map[string]bool // refunds made at a platform's console, by id
+	late     bool            // late money was accepted
 }
 
 type chapter struct {
@@ -242,7 +243,7 @@ type chapter struct {
 // has its event and every event its change (I-08); the edges are those allowed (I-03, I-13); nobody opened an attempt
 // whose shape was good (I-12).
 func (s *storm) replay(p pay.Payment, events []pay.Event) {
-	st := story{attempts: map[string]*chapter{}}
+	st := story{attempts: map[string]*chapter{}, console: map[string]bool{}}
 	for i, v := range events {
 		if v.Seq != int64(i+1) {
 			s.breaks("I-09", "payment %s: event %d has sequence number %d", p.ID, i+1, v.Seq)
@@ -343,10 +344,11 @@ func (s *storm) tell(st *story, v pay.Event) error {
 		st.refunds++
 		return must(c.status == pay.AttemptPaid)
 	case pay.EventRefundExternal:
-		st.refunds++ // it may be told before the payment is
-		return nil
+		st.refunds++
+		st.console[v.RefundID] = true
+		return nil // it may be told before the payment is, and so may its end
 	case pay.EventRefundChanged, pay.EventRefundSucceeded, pay.EventRefundFailed, pay.EventRefundAbnormal, pay.EventAttemptRefunded:
-		return must(c.status == pay.AttemptPaid)
+		return must(c.status == pay.AttemptPaid || st.console[v.RefundID])
 	}
 	return fmt.Errorf("no such change in a storm")
 }
