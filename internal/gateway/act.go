@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"regexp"
 
 	"piaohao/internal/pay"
 )
@@ -24,11 +23,6 @@ type Act struct {
 	Amount   pay.Fen `json:"amount,omitempty"` // 0 = all that may be refunded
 	Reason   string  `json:"reason,omitempty"`
 }
-
-var refundNoForm = regexp.MustCompile(`^[0-9A-Za-z._|*@-]{1,64}$`)
-
-// maxReason is in bytes: the platforms take 80 (Native退款, reason).
-const maxReason = 80
 
 type operatorKey struct{}
 
@@ -72,12 +66,6 @@ func (g *Gateway) act(ctx context.Context, p pay.Payment, a Act) error {
 		}
 		return err
 	case ActRefund:
-		if !refundNoForm.MatchString(a.RefundNo) {
-			return invalid("refund_no", "give the refund a number of its own, 1 to 64 of [0-9A-Za-z._|*@-]: the same again is the same refund")
-		}
-		if len(a.Reason) > maxReason || len(plain(a.Reason)) != len(a.Reason) {
-			return invalid("reason", "the reason is at most 80 bytes, none of them control characters")
-		}
 		if a.Amount == 0 {
 			a.Amount = p.Refundable()
 		}

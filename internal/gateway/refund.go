@@ -3,7 +3,11 @@ package gateway
 import (
 	"context"
 	"errors"
+	"regexp"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"piaohao/internal/channel"
 	"piaohao/internal/pay"
@@ -22,6 +26,9 @@ type RefundInput struct {
 
 // Refund stores a refund and returns it: pending, and due now. created is false when the shop's number is known already.
 func (g *Gateway) Refund(ctx context.Context, shop, paymentID string, in RefundInput) (v view.Refund, created bool, err error) {
+	if err := in.Check(); err != nil {
+		return view.Refund{}, false, err
+	}
 	p, err := g.ofShop(ctx, shop, paymentID)
 	if err != nil {
 		return view.Refund{}, false, err
@@ -46,6 +53,22 @@ func (g *Gateway) Refund(ctx context.Context, shop, paymentID string, in RefundI
 		return view.Refund{}, false, &Error{Code: CodeRefundConflict, Param: "refund_no", Public: "this refund_no is a refund of another amount; use a new one"}
 	}
 	return view.OfRefund(*r), out.verdict == pay.Applied, nil
+}
+
+var refundNoForm = regexp.MustCompile(`^[0-9A-Za-z._|*@-]{1,64}$`)
+
+// MaxReason is in bytes: the platforms take 80 (Native退款, reason).
+const MaxReason = 80
+
+// Check returns the first field that is wrong, as *Error with Param; Refund asks it, whoever calls: a shop or an operator.
+func (in RefundInput) Check() error {
+	switch {
+	case !refundNoForm.MatchString(in.RefundNo):
+		return invalid("refund_no", "refund_no is required: 1 to 64 of [0-9A-Za-z._|*@-]; the same again is the same refund.")
+	case len(in.Reason) > MaxReason || !utf8.ValidString(in.Reason) || strings.ContainsFunc(in.Reason, unicode.IsControl):
+		return invalid("reason", "reason is at most 80 bytes, none of them control characters.")
+	}
+	return nil
 }
 
 func refundDone(created bool) string {

@@ -3,6 +3,7 @@ package storm
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"piaohao/internal/channel"
@@ -196,17 +197,8 @@ func (s *storm) refundsAgree(p pay.Payment, a pay.Attempt, e *entry) {
 		s.breaks("I-22", "%s: %d fen went back there, %d of them told, %d here", a.OutTradeNo, most, known, ours)
 	}
 	for _, r := range e.refunds {
-		if !r.console && !slicesHas(p.Refunds, r.No) {
+		if !r.console && !slices.ContainsFunc(p.Refunds, func(ours pay.Refund) bool { return ours.OutRefundNo == r.No }) {
 			s.breaks("I-11", "the platform has a refund %s that we do not know", r.No)
 		}
 	}
-}
-
-func slicesHas(refunds []pay.Refund, no string) bool {
-	for _, r := range refunds {
-		if r.OutRefundNo == no {
-			return true
-		}
-	}
-	return false
 }

@@ -6,9 +6,6 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -20,9 +17,6 @@ import (
 
 var refundIDForm = regexp.MustCompile(`^rfd_[0-9a-z]{1,60}$`)
 
-// maxReason is in bytes: the platforms take 80 (Native退款, reason).
-const maxReason = 80
-
 // createRefund is the body of a refund. Its schema tags document; check decides.
 type createRefund struct {
 	RefundNo string `json:"refund_no" minLength:"1" maxLength:"64" pattern:"^[0-9A-Za-z._|*@-]+$" doc:"Your number of the refund: the same again is the same refund."`
@@ -31,16 +25,18 @@ type createRefund struct {
 	Notify   *bool  `json:"notify,omitempty" doc:"false sends no webhooks about this refund; the list of events has them all the same."`
 }
 
-func (b *createRefund) check() error {
-	switch {
-	case !orderNoForm.MatchString(b.RefundNo):
-		return wrong("refund_no", "refund_no is required: 1 to 64 of [0-9A-Za-z._|*@-].")
-	case !pay.Fen(b.Amount).Valid():
-		return wrong("amount", "amount is required: an integer of fen, 1 to 10000000000 (100 is ¥1.00).")
-	case len(b.Reason) > maxReason || !utf8.ValidString(b.Reason) || strings.IndexFunc(b.Reason, unicode.IsControl) >= 0:
-		return wrong("reason", "reason is at most 80 bytes, none of them control characters.")
+// check returns what the gateway is asked for, or the first field that is wrong, as *gateway.Error with Param.
+func (b *createRefund) check() (gateway.RefundInput, error) {
+	in := gateway.RefundInput{
+		RefundNo: b.RefundNo, Amount: pay.Fen(b.Amount), Reason: b.Reason, Quiet: b.Notify != nil && !*b.Notify,
 	}
-	return nil
+	if err := in.Check(); err != nil {
+		return in, err
+	}
+	if !in.Amount.Valid() {
+		return in, wrong("amount", "amount is required: an integer of fen, 1 to 10000000000 (100 is ¥1.00).")
+	}
+	return in, nil
 }
 
 type refundInput struct {
@@ -58,13 +54,11 @@ func (s *server) refund(ctx context.Context, in *refundInput) (*refundOutput, er
 	if !idForm.MatchString(in.ID) {
 		return nil, refused(ctx, errNoPayment)
 	}
-	if err := in.Body.check(); err != nil {
+	want, err := in.Body.check()
+	if err != nil {
 		return nil, refused(ctx, err)
 	}
-	v, created, err := s.gateway.Refund(ctx, shopOf(ctx), in.ID, gateway.RefundInput{
-		RefundNo: in.Body.RefundNo, Amount: pay.Fen(in.Body.Amount), Reason: in.Body.Reason,
-		Quiet: in.Body.Notify != nil && !*in.Body.Notify,
-	})
+	v, created, err := s.gateway.Refund(ctx, shopOf(ctx), in.ID, want)
 	if err != nil {
 		return nil, refused(ctx, err)
 	}
