@@ -5,7 +5,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"piaohao/internal/channel"
+	"piaohao/internal/doctor"
 	sims "piaohao/internal/sim/all"
 	"piaohao/internal/sim/wechatsim"
 )
@@ -81,6 +84,7 @@ func TestLive(t *testing.T) {
 				t.Errorf("called %q", calls)
 			}
 			w.routes(tt.refusal)
+			w.proven(tt.env(w.sim.Credentials()))
 		})
 	}
 }
@@ -147,6 +151,30 @@ func (w *liveTown) routes(refusal int) {
 	} {
 		if got, _ := w.status(row.method, row.path); got != row.status {
 			w.t.Errorf("A18 A101 %s %s: %d, want %d", row.method, row.path, got, row.status)
+		}
+	}
+}
+
+// proven asks doctor about the same settings: one signed question for each account, in its own protocol and with its own
+// keys, is answered as it must be.
+func (w *liveTown) proven(env string) {
+	w.t.Helper()
+	r := doctor.Examine(w.t.Context(), doctor.In{
+		Config: w.settings(env), Now: time.Now, Online: true, Platforms: w.wire, Web: w.shop.Transport,
+	})
+	if len(r.Accounts) < 2 {
+		w.t.Errorf("doctor sees %d accounts", len(r.Accounts))
+	}
+	for _, a := range r.Accounts {
+		asked := false
+		for _, f := range a.Findings {
+			if f.Level == channel.LevelError {
+				w.t.Errorf("doctor on %s: %s %s; %s", a.ID, f.Code, f.Text, f.Cure)
+			}
+			asked = asked || f.Code == "proven"
+		}
+		if !asked {
+			w.t.Errorf("doctor did not prove %s: %+v", a.ID, a.Findings)
 		}
 	}
 }
