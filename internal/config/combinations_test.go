@@ -20,9 +20,6 @@ var combinations = []struct {
 	want  string // channels
 }{
 	{"WeChat Pay APIv2", []string{"WECHAT_APP_ID", "WECHAT_MCH_ID", "WECHAT_MCH_KEY", "WECHAT_NOTIFY_URL"}, "wechatv2"},
-	{"WeChat Pay APIv2 that can refund", []string{
-		"WECHAT_APP_ID", "WECHAT_MCH_ID", "WECHAT_MCH_KEY", "WECHAT_MCH_CERT", "WECHAT_MCH_PRIVATE_KEY", "WECHAT_NOTIFY_URL",
-	}, "wechatv2"},
 	{"WeChat Pay APIv3, public key", []string{
 		"WECHAT_APP_ID", "WECHAT_MCH_ID", "WECHAT_MCH_SERIAL_NO", "WECHAT_MCH_PRIVATE_KEY", "WECHAT_API_V3_KEY",
 		"WECHAT_PUBLIC_KEY_ID", "WECHAT_PUBLIC_KEY", "WECHAT_NOTIFY_URL",

@@ -85,7 +85,9 @@ func (l *loader) readPlatforms() []*platform {
 		owners := map[string]int{}
 		for _, c := range p.candidates {
 			for _, f := range c.fields {
-				owners[f.name]++
+				if !f.weak { // what only refines one driver still says that another one is meant
+					owners[f.name]++
+				}
 			}
 		}
 		for _, c := range p.candidates {

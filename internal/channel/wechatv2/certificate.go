@@ -23,7 +23,8 @@ const (
 	expiresSoon = 30 * 24 * time.Hour
 	consoleCert = "the merchant platform, 账户中心 → API安全 → 商户API证书"
 	certCure    = "set " + envMchCert + " (apiclient_cert.pem) and " + envPrivateKey + " (apiclient_key.pem), or " + envMchP12 +
-		" (apiclient_cert.p12), of one download from " + consoleCert
+		" (apiclient_cert.p12), of one download from " + consoleCert +
+		"; they mean APIv3 for new orders, so that its other settings belong there too"
 )
 
 // pair is what the settings hold of the merchant API certificate.
