@@ -131,13 +131,14 @@ type sink struct {
 	bodies   map[string][]byte // by event id
 	accepted map[string]bool   // by event id
 	paid     map[string]string // event id by order, accepted ones of payment.paid
+	returned map[string]string // event id by refund_no, accepted ones of refund.succeeded
 	failed   map[string]bool   // by event id
 	came     int
 }
 
 func newSink(t *testing.T, secret string) *sink {
 	t.Helper()
-	s := &sink{secret: secret, bodies: map[string][]byte{}, accepted: map[string]bool{}, paid: map[string]string{}, failed: map[string]bool{}}
+	s := &sink{secret: secret, bodies: map[string][]byte{}, accepted: map[string]bool{}, paid: map[string]string{}, returned: map[string]string{}, failed: map[string]bool{}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -177,7 +178,20 @@ func (s *sink) receive(t *testing.T, e client.Event, body []byte) int {
 		}
 		s.paid[e.Data.OrderNo] = e.ID
 	}
+	if e.Type == client.EventRefundSucceeded {
+		if other := s.returned[e.Refund.RefundNo]; other != "" && other != e.ID {
+			t.Errorf("refund %s has two events refund.succeeded, %s and %s", e.Refund.RefundNo, other, e.ID)
+		}
+		s.returned[e.Refund.RefundNo] = e.ID
+	}
 	return http.StatusNoContent
+}
+
+// toldOf says whether the shop has accepted that the refund succeeded.
+func (s *sink) toldOf(refundNo string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.returned[refundNo] != ""
 }
 
 // missing are the orders without an accepted payment.paid.

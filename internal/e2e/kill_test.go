@@ -18,11 +18,14 @@ var (
 // killPlan is the size of a run.
 type killPlan struct {
 	payments int
-	kills    int
+	kills    int           // while payers pay
 	watched  int           // payments whose payer keeps the page open
 	pace     time.Duration // between two creates
 	limit    time.Duration // of the whole run
 	pays     time.Duration // a payer takes a random time up to this
+
+	refunds     int // of one payment, at most
+	refundKills int // while money goes back
 }
 
 // Bounds of the run. Whoever watches a page may see an old state for at most stale after the payment's event: a page
@@ -34,10 +37,10 @@ const (
 )
 
 func killPlanOf() killPlan {
-	p := killPlan{payments: 100, kills: 4, pace: 80 * time.Millisecond, limit: 3 * time.Minute, pays: payWithin}
+	p := killPlan{payments: 100, kills: 4, refunds: 1, refundKills: 2, pace: 80 * time.Millisecond, limit: 3 * time.Minute, pays: payWithin}
 	soak := os.Getenv("PIAOHAO_SOAK") == "1" || *killPayments > 500
 	if soak {
-		p = killPlan{payments: 1000, kills: 20, pace: 100 * time.Millisecond, limit: 15 * time.Minute, pays: payWithin}
+		p = killPlan{payments: 1000, kills: 20, refunds: 3, refundKills: 10, pace: 100 * time.Millisecond, limit: 15 * time.Minute, pays: payWithin}
 	}
 	if *killPayments > 0 {
 		p.payments = *killPayments
@@ -55,8 +58,9 @@ func killPlanOf() killPlan {
 
 // TestKill kills the gateway with SIGKILL at random moments under load, while the simulator (a process of its own)
 // loses, doubles and delays notices and the shop's endpoint fails, and starts it again at once on the same data. In the
-// end every payer's money is one paid payment, one event and at least one webhook, and no page shows an old state.
-// It covers I-01, I-05, I-06, I-08, I-09 and I-11 on whole processes.
+// end every payer's money is one paid payment, one event and at least one webhook, no page shows an old state, and what
+// went back is what the shop asked for, here and in the platform's books.
+// It covers I-01, I-04, I-05, I-06, I-08, I-09 and I-11 on whole processes.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	plan := killPlanOf()
@@ -66,11 +70,21 @@ func TestKill(t *testing.T) {
 	r := newKillRun(ctx, t, plan)
 	r.load(ctx)
 	r.settle(ctx)
+	r.wg.Go(func() {
+		for range plan.refundKills {
+			r.killOnce(ctx)
+		}
+	})
+	r.refundAll(ctx)
+	r.wg.Wait()
+	r.settleRefunds(ctx)
 	took := time.Since(start)
 	r.checkBooks(ctx)
+	db := r.files()
+	refunds, back := r.checkMoney(ctx, db)
 	r.stop()
-	r.checkDatabase()
-	r.report(took)
+	r.checkDatabase(db)
+	r.report(took, refunds, back)
 }
 
 // load starts one payer each pace and kills the gateway when the payments of its thresholds have started.

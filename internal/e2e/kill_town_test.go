@@ -49,6 +49,7 @@ type killRun struct {
 	retries   atomic.Int64 // of the shop's creates
 	visits    atomic.Int64 // of payers who had to follow a link again
 	pagesOpen atomic.Int64
+	returns   returns
 
 	inFlight []int64 // per kill; only the killer writes
 	down     []time.Duration
@@ -250,12 +251,18 @@ func (p *process) stop(t *testing.T) {
 	}
 }
 
-// tail is the end of the log.
-func (p *process) tail() []byte {
+// text is the log.
+func (p *process) text() []byte {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
 		return []byte(err.Error())
 	}
+	return text
+}
+
+// tail is the end of the log.
+func (p *process) tail() []byte {
+	text := p.text()
 	return text[max(0, len(text)-2000):]
 }
 
