@@ -361,6 +361,7 @@ type frontProxy struct {
 	mu    sync.Mutex
 	tries int
 	acked map[string]int // successes told, by the notice's id
+	told  []string       // out_trade_no of each payment whose notice was told success, where it can be read
 	came  map[string]int // tries, by the notice's id
 }
 
@@ -394,9 +395,13 @@ func newFrontProxy(t *testing.T, target string) *frontProxy {
 func (f *frontProxy) count(body []byte, status int, reply string) {
 	var notice struct{ ID string }
 	ok := status/100 == 2
+	var orders []string
 	if json.Unmarshal(body, &notice) != nil {
 		form, _ := url.ParseQuery(string(body))
 		notice.ID, ok = form.Get("notify_id"), reply == "success"
+		if form.Get("trade_status") == "TRADE_SUCCESS" {
+			orders = form["out_trade_no"]
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -404,5 +409,6 @@ func (f *frontProxy) count(body []byte, status int, reply string) {
 	f.came[notice.ID]++
 	if ok {
 		f.acked[notice.ID]++
+		f.told = append(f.told, orders...)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"piaohao/internal/store/storetest"
 )
 
 var nodesPayments = flag.Int("nodes.payments", 0, "payments of TestNodes; 0 = 24, or 10,000 with PIAOHAO_SOAK=1")
@@ -44,7 +46,7 @@ func TestNodes(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), plan.limit)
 	defer cancel()
 	start := time.Now()
-	r := newNodesRun(ctx, t, plan)
+	r := newNodesRun(ctx, t, plan, storetest.Empty(t))
 	stop := r.killing(ctx)
 	r.load(ctx) // the plan has no kills of killRun's own
 	loaded := time.Since(start)

@@ -18,7 +18,6 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // to read what the nodes wrote
 
 	"piaohao/client"
-	"piaohao/internal/store/storetest"
 )
 
 // nodesRun is a killRun whose gateway is several nodes: addr is the way to a random one of them.
@@ -32,7 +31,8 @@ type nodesRun struct {
 	kills   atomic.Int64
 }
 
-func newNodesRun(ctx context.Context, t *testing.T, plan nodesPlan) *nodesRun {
+// newNodesRun starts the simulator and the nodes on the database at dsn.
+func newNodesRun(ctx context.Context, t *testing.T, plan nodesPlan, dsn string) *nodesRun {
 	t.Helper()
 	k := &killRun{t: t, plan: plan.killPlan, bin: killBinary(t), dir: t.ArtifactDir()}
 	k.http = &http.Client{
@@ -41,7 +41,7 @@ func newNodesRun(ctx context.Context, t *testing.T, plan nodesPlan) *nodesRun {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	t.Cleanup(k.http.CloseIdleConnections)
-	r := &nodesRun{killRun: k, nodes: plan, dsn: storetest.Empty(t), running: make([]*process, plan.nodes)}
+	r := &nodesRun{killRun: k, nodes: plan, dsn: dsn, running: make([]*process, plan.nodes)}
 	for range plan.nodes {
 		r.addrs = append(r.addrs, freeAddr(t))
 	}

@@ -19,6 +19,7 @@ import (
 // ends with an answer: it was rolled back.
 const (
 	maxConns         = 16 // measured: 64 are never better than 16
+	maxWrites        = 12 // of them; the others are left for reading when commits wait for a standby
 	maxTries         = 5  // of a write that PostgreSQL refused without writing anything, and of a read that brought no row
 	writeTimeout     = 10 * time.Second
 	statementTimeout = 8 * time.Second
@@ -37,7 +38,12 @@ var serverLimits = map[string]string{
 }
 
 // pg is PostgreSQL behind a bounded pool.
-type pg struct{ pool *pgxpool.Pool }
+type pg struct {
+	pool    *pgxpool.Pool
+	writing chan struct{} // a token for each write under way; see try
+}
+
+func newPG(pool *pgxpool.Pool) *pg { return &pg{pool, make(chan struct{}, maxWrites)} }
 
 func openPostgres(ctx context.Context, o Options) (_ engine, err error) {
 	p, err := connectPostgres(ctx, o)
@@ -60,6 +66,7 @@ func postgresConfig(dsn string) (*pgxpool.Config, error) {
 	if err != nil {
 		return nil, errors.New("store: the postgres:// address cannot be read") // the cause would show the password
 	}
+	config.ConnConfig.DialFunc = dialer.DialContext
 	config.MaxConns, config.MaxConnIdleTime, config.MaxConnLifetime = maxConns, idleAfter, renewAfter
 	if config.ConnConfig.ConnectTimeout == 0 || config.ConnConfig.ConnectTimeout > connectTimeout {
 		config.ConnConfig.ConnectTimeout = connectTimeout
@@ -86,7 +93,7 @@ func connectPostgres(ctx context.Context, o Options) (*pg, error) {
 		pool.Close()
 		return nil, err
 	}
-	return &pg{pool}, nil
+	return newPG(pool), nil
 }
 
 func poolOf(ctx context.Context, config *pgxpool.Config) (*pgxpool.Pool, error) {
@@ -229,33 +236,6 @@ func (p *pg) tx(ctx context.Context, f func(run) error) error {
 	})
 }
 
-// try waits for a connection as long as ctx allows; from then on only writeTimeout ends the write, so that a caller
-// who leaves does not make its outcome unknown. It repeats what surely wrote nothing; ErrUnknown is for who asked.
-func (p *pg) try(ctx context.Context, f func(context.Context, *pgxpool.Conn) error) error {
-	var err error
-	for range maxTries {
-		var conn *pgxpool.Conn
-		if conn, err = p.pool.Acquire(ctx); err != nil {
-			return err
-		}
-		func() {
-			defer conn.Release()
-			running, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
-			defer cancel()
-			err = f(running, conn)
-		}()
-		switch {
-		case err == nil:
-			return nil
-		case pgLost(err) && !pgRetryable(err):
-			return fmt.Errorf("%w: %w", ErrUnknown, err)
-		case !pgRetryable(err):
-			return err
-		}
-	}
-	return err
-}
-
 func (p *pg) clock(ctx context.Context) (time.Time, error) {
 	var ms int64
 	err := p.pool.QueryRow(ctx, `SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)`).Scan(&ms)
@@ -265,9 +245,4 @@ func (p *pg) clock(ctx context.Context) (time.Time, error) {
 func (p *pg) dialect() dialect {
 	// Concurrent transactions cannot number events in the order of their commits: NumberEvents does it later.
 	return dialect{name: "postgres", eventPos: "NULL", forUpdate: " FOR UPDATE OF p"}
-}
-
-func (p *pg) close() error {
-	p.pool.Close()
-	return nil
 }

@@ -86,7 +86,7 @@ func TestOneRoundTripPerChange(t *testing.T) {
 	traced, err := poolOf(t.Context(), config)
 	must(t, err)
 	defer traced.Close()
-	w.engine = &pg{traced}
+	w.engine = newPG(traced)
 	changes := []pay.Change{w.newPayment("new"), w.paid(p, 0, "tx")}
 	for i, c := range changes {
 		*trace = counting{}

@@ -193,6 +193,8 @@ func (s *storm) fine(err error) {
 	var e *gateway.Error
 	switch {
 	case err == nil:
+	case refusedCommit(err):
+		s.note(s.cur.name, "no commit")
 	case !errors.As(err, &e) || e.Code == gateway.CodeInternal || e.Code == gateway.CodeInvalid:
 		s.breaks("I-19", "a request failed: %v", err)
 	default:

@@ -174,6 +174,14 @@ func (s *storm) over(p pay.Payment) {
 	}
 }
 
+// skewed is how far an event's time, which is its node's, may lie before the real one.
+func (s *storm) skewed() time.Duration {
+	if s.weather.skew > 0 {
+		return maxSkew / 2
+	}
+	return 0
+}
+
 // ended holds one of our attempts against the platform's books: nothing is paid here that is not paid there (I-02),
 // and nothing was closed here before it was closed there (I-13, A68).
 func (s *storm) ended(a pay.Attempt, e *entry, events []pay.Event) {
@@ -193,7 +201,7 @@ func (s *storm) ended(a pay.Attempt, e *entry, events []pay.Event) {
 	case e == nil || e.declined || e.State == pay.Paid: // compare speaks of the paid ones
 	case e.State != pay.Closed:
 		s.breaks("I-13", "%s is closed here and %s there", a.OutTradeNo, e.State)
-	case e.EndedAt.After(closed):
+	case e.EndedAt.After(closed.Add(s.skewed())):
 		s.breaks("I-13", "%s was closed here at %v, there at %v", a.OutTradeNo, closed, e.EndedAt)
 	}
 }

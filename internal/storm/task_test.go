@@ -164,6 +164,9 @@ func (s *storm) clock() time.Time {
 	if s.cur != nil {
 		_, file, line, _ := runtime.Caller(1)
 		s.pause(fmt.Sprintf("%s:%d", filepath.Base(file), line))
+		if n := s.cur.node; n != nil {
+			return s.now().Add(n.skew)
+		}
 	}
 	return s.now()
 }

@@ -43,7 +43,8 @@ var deterministic = []string{
 
 // goroutineAllowed are the files with a goroutine of their own, with the reason.
 var goroutineAllowed = map[string]string{
-	"internal/store/writer.go": "SQLite has one writer: it gathers the Changes of all callers into one commit",
+	"internal/store/writer.go":      "SQLite has one writer: it gathers the Changes of all callers into one commit",
+	"internal/store/commit_wait.go": "a commit that waits for a synchronous standby must not be cancelled when its caller's patience ends",
 }
 
 // clockReads are the functions that read the wall clock or wake somebody later.

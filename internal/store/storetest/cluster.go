@@ -120,26 +120,7 @@ func startCluster() (*cluster, error) {
 		return nil, err
 	}
 	theCluster = c
-	return c, c.ready()
-}
-
-// ready waits until the server answers.
-func (c *cluster) ready() error {
-	deadline := time.NewTimer(readyWithin)
-	defer deadline.Stop()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := c.admin("SELECT 1")
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-deadline.C:
-			return fmt.Errorf("PostgreSQL did not answer: %w", err)
-		case <-tick.C:
-		}
-	}
+	return c, answers(func() error { return c.admin("SELECT 1") })
 }
 
 func (c *cluster) stop() {
