@@ -53,6 +53,12 @@ type Config struct {
 // Identity is the app id and the merchant number.
 func (c *Config) Identity() (appID, merchantID string) { return c.AppID, c.MerchantID }
 
+// CanRefund reports whether c holds a merchant API certificate that counts now.
+func (c *Config) CanRefund(now time.Time) bool {
+	cert, _ := c.certificate(now)
+	return cert != nil
+}
+
 // Driver is what this package offers.
 var Driver = channel.Driver{
 	Info: channel.Info{
