@@ -20,6 +20,9 @@ var combinations = []struct {
 	want  string // channels
 }{
 	{"WeChat Pay APIv2", []string{"WECHAT_APP_ID", "WECHAT_MCH_ID", "WECHAT_MCH_KEY", "WECHAT_NOTIFY_URL"}, "wechatv2"},
+	{"WeChat Pay APIv2, with refunds", []string{
+		"WECHAT_APP_ID", "WECHAT_MCH_ID", "WECHAT_MCH_KEY", "WECHAT_V2_CERT", "WECHAT_V2_PRIVATE_KEY", "WECHAT_NOTIFY_URL",
+	}, "wechatv2"},
 	{"WeChat Pay APIv3, public key", []string{
 		"WECHAT_APP_ID", "WECHAT_MCH_ID", "WECHAT_MCH_SERIAL_NO", "WECHAT_MCH_PRIVATE_KEY", "WECHAT_API_V3_KEY",
 		"WECHAT_PUBLIC_KEY_ID", "WECHAT_PUBLIC_KEY", "WECHAT_NOTIFY_URL",
@@ -54,6 +57,9 @@ func exampleValues(t *testing.T) map[string]string {
 		"ALIPAY_SELLER_ID":  "2088621947305816",
 		"WECHAT_SIGN_TYPE":  "MD5",
 		"WECHAT_RETURN_URL": "https://pay.example.com/payment/success",
+
+		"WECHAT_V2_CERT":        issued(pair(), "1598273640", root()),
+		"WECHAT_V2_PRIVATE_KEY": privateText(),
 
 		"WECHAT_PLATFORM_CERT": issued(other(), "platform", root()),
 	}

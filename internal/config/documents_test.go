@@ -166,18 +166,22 @@ var sections = []struct {
 	}},
 	{"wechat", [2]string{"2. WeChat Pay APIv2: one key", "2. 微信支付 APIv2：一把密钥"}, []string{"WECHAT_MCH_KEY", "WECHAT_SIGN_TYPE"}},
 	{"wechat", [2]string{
-		"3. WeChat Pay APIv3: and section 4 or 5. The serial number, or the certificate that has it, or the .p12 with certificate and key",
-		"3. 微信支付 APIv3：再加第 4 或第 5 节。证书序列号、含序列号的证书、含证书和私钥的 .p12，三者选一",
+		"3. Refunds of APIv2 without APIv3: the merchant's certificate and its private key, or the .p12 that has both",
+		"3. 只有 APIv2 时的退款：商户 API 证书加私钥，或者同时含有两者的 .p12",
+	}, []string{"WECHAT_V2_CERT", "WECHAT_V2_PRIVATE_KEY", "WECHAT_V2_P12"}},
+	{"wechat", [2]string{
+		"4. WeChat Pay APIv3: and section 5 or 6. The serial number, or the certificate that has it, or the .p12 with certificate and key",
+		"4. 微信支付 APIv3：再加第 5 或第 6 节。证书序列号、含序列号的证书、含证书和私钥的 .p12，三者选一",
 	}, []string{"WECHAT_MCH_SERIAL_NO", "WECHAT_MCH_CERT", "WECHAT_MCH_P12", "WECHAT_MCH_PRIVATE_KEY", "WECHAT_API_V3_KEY"}},
-	{"wechat", [2]string{"4. APIv3 with the WeChat Pay public key: every merchant since 2024", "4. APIv3，微信支付公钥：2024 年以后的商户"}, []string{
+	{"wechat", [2]string{"5. APIv3 with the WeChat Pay public key: every merchant since 2024", "5. APIv3，微信支付公钥：2024 年以后的商户"}, []string{
 		"WECHAT_PUBLIC_KEY_ID", "WECHAT_PUBLIC_KEY",
 	}},
-	{"wechat", [2]string{"5. APIv3 with platform certificates: older merchants", "5. APIv3，平台证书：更早的商户"}, []string{"WECHAT_PLATFORM_CERT"}},
-	{"alipay", [2]string{"6. Alipay, always", "6. 支付宝：总是需要"}, []string{
+	{"wechat", [2]string{"6. APIv3 with platform certificates: older merchants", "6. APIv3，平台证书：更早的商户"}, []string{"WECHAT_PLATFORM_CERT"}},
+	{"alipay", [2]string{"7. Alipay, always", "7. 支付宝：总是需要"}, []string{
 		"ALIPAY_APP_ID", "ALIPAY_SELLER_ID", "ALIPAY_PRIVATE_KEY", "ALIPAY_NOTIFY_URL", "ALIPAY_RETURN_URL", "ALIPAY_SANDBOX", "ALIPAY_PRODUCTS",
 	}},
-	{"alipay", [2]string{"7. Alipay with keys", "7. 支付宝：公钥模式"}, []string{"ALIPAY_PUBLIC_KEY"}},
-	{"alipay", [2]string{"8. Alipay with certificates", "8. 支付宝：证书模式"}, []string{"ALIPAY_APP_CERT", "ALIPAY_CERT", "ALIPAY_ROOT_CERT"}},
+	{"alipay", [2]string{"8. Alipay with keys", "8. 支付宝：公钥模式"}, []string{"ALIPAY_PUBLIC_KEY"}},
+	{"alipay", [2]string{"9. Alipay with certificates", "9. 支付宝：证书模式"}, []string{"ALIPAY_APP_CERT", "ALIPAY_CERT", "ALIPAY_ROOT_CERT"}},
 }
 
 const exampleHead = `# 票号 Piaohao 的配置。复制为 .env，去掉需要的行前面的 #。全部不写就是测试模式，两个平台都由模拟器代替。
@@ -191,12 +195,12 @@ const exampleHead = `# 票号 Piaohao 的配置。复制为 .env，去掉需要�
 #
 # 组合 Combinations:
 #   微信支付 WeChat Pay APIv2                          1 + 2
-#   微信支付 WeChat Pay APIv2, 可退款 with refunds       1 + 2 + 3 的商户证书及私钥 its certificate with key
-#   微信支付 WeChat Pay APIv3, 微信支付公钥 public key      1 + 3 + 4
-#   微信支付 WeChat Pay APIv3, 平台证书 certificates       1 + 3 + 5
-#   APIv2 已有订单继续处理 ends its orders beside APIv3   1 + 2 + 3 + 4
-#   支付宝 Alipay, 公钥 keys                            6 + 7
-#   支付宝 Alipay, 证书 certificates                     6 + 8
+#   微信支付 WeChat Pay APIv2, 可退款 with refunds       1 + 2 + 3
+#   微信支付 WeChat Pay APIv3, 微信支付公钥 public key      1 + 4 + 5
+#   微信支付 WeChat Pay APIv3, 平台证书 certificates       1 + 4 + 6
+#   APIv2 已有订单继续处理 ends its orders beside APIv3   1 + 2 + 4 + 5
+#   支付宝 Alipay, 公钥 keys                            7 + 8
+#   支付宝 Alipay, 证书 certificates                     7 + 9
 `
 
 // example is .env.example: the platforms from the drivers' tags, the rest from the READMEs' tables.

@@ -2,6 +2,7 @@ package doctor_test
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -22,7 +23,9 @@ func TestARunningGateway(t *testing.T) {
 	c.Database = secret.New("sqlite:" + filepath.Join(c.DataDir, "live.db"))
 	c.ListenAddr = freeAddr(t)
 	ctx, stop := context.WithCancel(t.Context())
-	n, err := node.New(ctx, c, node.Outside{Logs: io.Discard, Platforms: w.in.Platforms})
+	n, err := node.New(ctx, c, node.Outside{
+		Logs: io.Discard, Platforms: func(...tls.Certificate) http.RoundTripper { return w.in.Platforms },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"piaohao/internal/channel"
+	"piaohao/internal/channel/wechatv2"
 	"piaohao/internal/secret"
 )
 
@@ -25,10 +26,10 @@ func shortKeyPEM(t *testing.T) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(k)}))
 }
 
-func certificatePEM(t *testing.T, name string) string {
+func certificatePEM(t *testing.T, name, owner string) string {
 	t.Helper()
 	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1 << 62), Subject: pkix.Name{CommonName: "Tenpay.com"},
+		SerialNumber: big.NewInt(1 << 62), Subject: pkix.Name{CommonName: owner},
 		NotBefore: now.AddDate(-1, 0, 0), NotAfter: now.AddDate(4, 0, 0),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key(name).PublicKey, key(name))
@@ -42,7 +43,7 @@ func certificatePEM(t *testing.T, name string) string {
 // wrong mode. Each is one fault, which names the variable.
 func TestMistakesWithKeys(t *testing.T) {
 	short := shortKeyPEM(t)
-	platformCertificate := certificatePEM(t, "wechat platform")
+	platformCertificate := certificatePEM(t, "wechat platform", "Tenpay.com")
 	for _, row := range []struct {
 		name    string
 		make    func(*world)
@@ -111,6 +112,55 @@ func TestFormsOfKeysThatAreFine(t *testing.T) {
 			row.make(w)
 			if got := faults(w.examine(t)); len(got) > 0 {
 				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// What a merchant with APIv2 alone hears of the certificate that refunds want.
+func TestCertificateOfAPIv2(t *testing.T) {
+	t.Parallel()
+	const merchant = "1652083947"
+	for _, row := range []struct {
+		name    string
+		make    func(c *wechatv2.Config)
+		level   channel.Level
+		code    string
+		setting string
+		says    string // a part of text or cure
+	}{
+		{"none", func(*wechatv2.Config) {}, channel.LevelWarn, "no_certificate", "", "set WECHAT_V2_CERT (apiclient_cert.pem) and WECHAT_V2_PRIVATE_KEY"},
+		{"the right one", func(c *wechatv2.Config) {
+			c.Cert, c.Key = certificatePEM(t, "wechat", merchant), secret.New(privatePEM("wechat"))
+		}, channel.LevelOK, "certificate", "WECHAT_V2_CERT", "valid until 2030-11-27"},
+		{"half of it", func(c *wechatv2.Config) {
+			c.Cert = certificatePEM(t, "wechat", merchant)
+		}, channel.LevelError, "missing", "WECHAT_V2_PRIVATE_KEY", "of one download"},
+		{"of two downloads", func(c *wechatv2.Config) {
+			c.Cert, c.Key = certificatePEM(t, "wechat", merchant), secret.New(privatePEM("wechat platform"))
+		}, channel.LevelError, "key_mismatch", "WECHAT_V2_CERT", "of one download"},
+		{"another merchant's", func(c *wechatv2.Config) {
+			c.Cert, c.Key = certificatePEM(t, "wechat", "1900005001"), secret.New(privatePEM("wechat"))
+		}, channel.LevelWarn, "other_merchant", "WECHAT_V2_CERT", "another merchant number"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			w := good(t)
+			c := &wechatv2.Config{AppID: "wx5f0c2e7a9d3b1864", MerchantID: merchant, MchKey: secret.New("Hk7Lq2Zt9Xw4Bv6Nm1Rs8Yd3Fg5Jp0Ca")}
+			row.make(c)
+			w.in.Config.Accounts[wechatAccount] = account("wechatv2-"+merchant, wechatv2.Driver, c, origin+"/payment/wechat/notify")
+			found := false
+			for _, f := range w.examine(t).Accounts[wechatAccount].Findings {
+				if f.Code != row.code {
+					continue
+				}
+				found = true
+				if f.Title == "" || f.Level != row.level || f.Setting != row.setting || !strings.Contains(f.Text+"; "+f.Cure, row.says) {
+					t.Errorf("%+v", f)
+				}
+			}
+			if !found {
+				t.Errorf("nobody says %s", row.code)
 			}
 		})
 	}

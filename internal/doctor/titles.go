@@ -17,6 +17,7 @@ var titles = map[string]string{
 	"key": "密钥", "private_key": "私钥", "public_key": "公钥", "key_mode": "密钥模式", "expired": "已过期", "expires_soon": "即将过期",
 	"certificate": "商户证书", "merchant_key": "商户密钥", "public_key_id": "平台公钥 ID", "serial": "证书序列号", "dates": "证书有效期",
 	"key_mismatch": "私钥与证书不匹配", "serial_mismatch": "序列号与证书不匹配", "p12_password": "p12 密码不对",
+	"no_certificate": "没有商户证书，不能退款", "other_merchant": "证书属于其他商户",
 	"root_certificate": "根证书", "seller_id": "商户 PID", "seller_open": "商户 PID 未填", "malformed": "格式不对", "wrong_kind": "密钥种类不对",
 	"root_as_certificate": "填成了根证书", "certificate_as_key": "填成了证书", "own_certificate": "填成了自己的证书",
 	"untrusted_certificate": "证书不可信", "not_yet_valid": "证书尚未生效", "not_root": "不是根证书", "other_root": "其他根证书",

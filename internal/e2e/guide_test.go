@@ -32,7 +32,7 @@ func TestGuide(t *testing.T) {
 		name, env string
 		greets    []string
 	}{
-		{"with own values", own, []string{"正式模式", "real money", "wechatv2-" + liveMerchant, "alipay-" + liveAlipayApp, "keys create"}},
+		{"with own values", own, []string{"正式模式", "real money", "wechatv2-" + liveMerchant, "alipay-" + liveAlipayApp, "keys create", "不能退款 No refunds   wechatv2-" + liveMerchant}},
 		{"the same from Windows", "\ufeff" + strings.ReplaceAll(own, "\n", "\r\n"), []string{"正式模式"}},
 		{"while testing", trying, []string{"测试模式", "Test key", "alipay-sandbox-" + liveAlipayApp}},
 		{"behind the tunnel", tunnel, []string{"测试模式", "https://abcd1234.ngrok.io/payment/alipay/notify"}},

@@ -160,7 +160,7 @@ func (w *liveTown) routes(refusal int) {
 func (w *liveTown) proven(env string) {
 	w.t.Helper()
 	r := doctor.Examine(w.t.Context(), doctor.In{
-		Config: w.settings(env), Now: time.Now, Online: true, Platforms: w.wire, Web: w.shop.Transport,
+		Config: w.settings(env), Now: time.Now, Online: true, Platforms: w.wire.carry(), Web: w.shop.Transport,
 	})
 	if len(r.Accounts) < 2 {
 		w.t.Errorf("doctor sees %d accounts", len(r.Accounts))

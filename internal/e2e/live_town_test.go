@@ -3,11 +3,19 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -96,10 +104,33 @@ func newTownOf(t *testing.T, o sims.Options) *liveTown {
 	for _, host := range []string{wechatHost, alipayHost, alipaySandboxHost, cashierHost} {
 		names[host] = w.sim.Handler()
 	}
-	w.wire = &wire{to: door{handler}, names: []string{wechatHost, alipayHost, alipaySandboxHost}}
-	w.front = httptest.NewTLSServer(handler)
+	w.front = httptest.NewUnstartedServer(handler)
+	roots := w.frontTLS(payHost, wechatHost, alipayHost, alipaySandboxHost, cashierHost)
+	w.front.StartTLS()
+	w.wire = &wire{to: w.front.Listener.Addr().String(), roots: roots, names: []string{wechatHost, alipayHost, alipaySandboxHost}}
 	w.notices()
 	return w
+}
+
+// frontTLS gives the front a certificate for names, by an authority that nobody else has, and asks whoever calls for his.
+func (w *liveTown) frontTLS(names ...string) (roots *x509.CertPool) {
+	w.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	w.must(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "front"}, DNSNames: names, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	w.must(err)
+	cert, err := x509.ParseCertificate(der)
+	w.must(err)
+	w.front.TLS = &tls.Config{
+		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12,
+	}
+	roots = x509.NewCertPool()
+	roots.AddCert(cert)
+	return roots
 }
 
 // settings are those of a .env file, beside what every test's process needs of its own.
@@ -118,7 +149,7 @@ func (w *liveTown) settings(env string, more ...string) config.Config {
 func (w *liveTown) serve(env string, more ...string) {
 	w.t.Helper()
 	logs := newRecord()
-	n, err := node.New(w.t.Context(), w.settings(env, more...), node.Outside{Logs: logs, Platforms: w.wire})
+	n, err := node.New(w.t.Context(), w.settings(env, more...), node.Outside{Logs: logs, Platforms: w.wire.carry})
 	w.must(err)
 	ctx, stop := context.WithCancel(context.WithoutCancel(w.t.Context()))
 	ended := make(chan error, 1)
@@ -304,9 +335,10 @@ func (w *liveTown) open(d device) *tab {
 	return x
 }
 
-// wire carries the gateway's calls to the platforms and writes down where they went.
+// wire carries the gateway's calls to the platforms' names, by TLS that ends at the front, and writes down where they went.
 type wire struct {
-	to    http.RoundTripper
+	to    string // address of the front
+	roots *x509.CertPool
 	names []string
 	local string // address of a simulator on this machine, "" in live mode
 
@@ -314,18 +346,43 @@ type wire struct {
 	calls []string
 }
 
+// lane is the part of a wire on which one certificate is shown, or none.
+type lane struct {
+	*wire
+	over  *http.Transport
+	shown string // whose certificate, "" = none
+}
+
+// carry is what the gateway is handed.
+func (w *wire) carry(shown ...tls.Certificate) http.RoundTripper {
+	l := &lane{wire: w, over: &http.Transport{
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, w.to)
+		},
+		TLSClientConfig: &tls.Config{RootCAs: w.roots, Certificates: shown, MinVersion: tls.VersionTLS12},
+	}}
+	for _, cert := range shown {
+		l.shown = cert.Leaf.Subject.CommonName
+	}
+	return l
+}
+
 // RoundTrip refuses every name that is no platform's.
-func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
-	w.mu.Lock()
-	w.calls = append(w.calls, req.Method+" "+req.URL.Scheme+"://"+req.URL.Host+req.URL.Path)
-	w.mu.Unlock()
-	if w.local != "" && req.URL.Host == w.local {
+func (l *lane) RoundTrip(req *http.Request) (*http.Response, error) {
+	called := req.Method + " " + req.URL.Scheme + "://" + req.URL.Host + req.URL.Path
+	if l.shown != "" {
+		called += " as " + l.shown
+	}
+	l.mu.Lock()
+	l.calls = append(l.calls, called)
+	l.mu.Unlock()
+	if l.local != "" && req.URL.Host == l.local {
 		return http.DefaultTransport.RoundTrip(req)
 	}
-	if req.URL.Scheme != "https" || !strings.Contains(strings.Join(w.names, " "), req.URL.Host) {
+	if req.URL.Scheme != "https" || !strings.Contains(strings.Join(l.names, " "), req.URL.Host) {
 		return nil, fmt.Errorf("%s is no platform's address", req.URL.Host)
 	}
-	return w.to.RoundTrip(req)
+	return l.over.RoundTrip(req)
 }
 
 func (w *wire) called() []string {

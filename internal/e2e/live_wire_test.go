@@ -6,12 +6,15 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net/http"
 	"net/url"
 	"os"
@@ -86,6 +89,18 @@ func privateText(t *testing.T, key *rsa.PrivateKey) secret.Text {
 	return secret.New(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 }
 
+func certificateText(t *testing.T, key *rsa.PrivateKey, at time.Time) string {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: liveMerchant}, NotBefore: at.Add(-time.Hour), NotAfter: at.Add(24 * 365 * time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(der)
+}
+
 func publicText(t *testing.T, key *rsa.PrivateKey) string {
 	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
@@ -108,6 +123,7 @@ func TestLiveWire(t *testing.T) {
 	}{
 		{wechatv2.Driver, &wechatv2.Config{
 			AppID: liveWeChatApp, MerchantID: liveMerchant, MchKey: secret.New("0123456789abcdefghijklmnopqrstuv"),
+			Cert: certificateText(t, ours, at), Key: privateText(t, ours),
 		}, "native"},
 		{wechatv3.Driver, &wechatv3.Config{
 			AppID: liveWeChatApp, MerchantID: liveMerchant, SerialNo: "5F2B6A0C3D4E1F708192A3B4C5D6E7F801234567", PrivateKey: privateText(t, ours),
@@ -124,7 +140,8 @@ func TestLiveWire(t *testing.T) {
 			r := &tape{}
 			env := channel.Env{
 				Account: account, HTTP: &http.Client{Transport: r}, Now: func() time.Time { return at }, Random: &counting{},
-				Log: slog.New(slog.DiscardHandler),
+				Log:       slog.New(slog.DiscardHandler),
+				Certified: func(tls.Certificate) *http.Client { return &http.Client{Transport: r} },
 			}
 			c, err := tt.driver.New(tt.settings, env)
 			if err != nil {
@@ -145,6 +162,10 @@ func TestLiveWire(t *testing.T) {
 			}
 			_, _ = c.Query(t.Context(), a)
 			_, _ = c.Close(t.Context(), a)
+			a.TransactionID = "4200002468202611244680135790"
+			back := pay.Refund{OutRefundNo: "01jd1tz4t0q6m7x2c4d5e6f7ga", Amount: 5000, Reason: "少了一两 & 罐", SentAt: at.Add(-time.Minute)}
+			_, _ = c.(channel.Refunder).Refund(t.Context(), a, back)
+			_, _ = c.(channel.Refunder).QueryRefund(t.Context(), a, back)
 			golden(t, filepath.Join("testdata", "live", tt.driver.Info.Channel+".txt"), masked(t, &ours.PublicKey, r.requests))
 			if env.Sim = "http://127.0.0.1:1"; true {
 				if _, err := tt.driver.New(tt.settings, env); err == nil {

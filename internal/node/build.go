@@ -36,9 +36,9 @@ const (
 // Outside is what a process has around it.
 type Outside struct {
 	Logs io.Writer // the terminal: for people; LOG_DIR has the same for machines
-	// Platforms carries calls to the platforms, nil = the network. It is no setting: nothing that a user writes can
-	// lead a live account anywhere else.
-	Platforms http.RoundTripper
+	// Platforms carries calls to the platforms' own hosts, and what it is handed is shown there; nil = the network. It is no
+	// setting: nothing that a user writes can lead a live account anywhere else.
+	Platforms func(shown ...tls.Certificate) http.RoundTripper
 }
 
 // New builds a node: gateway, and in test mode the simulator and the demo shop. It takes ports and files; Run serves.
@@ -48,8 +48,8 @@ func New(ctx context.Context, c config.Config, o Outside) (*Node, error) {
 		return nil, err
 	}
 	if o.Platforms != nil {
-		n.platforms = clientOver(o.Platforms, 0)
-		n.certified = func(tls.Certificate) *http.Client { return n.platforms }
+		n.platforms = clientOver(o.Platforms(), 0)
+		n.certified = func(shown tls.Certificate) *http.Client { return clientOver(o.Platforms(shown), 0) }
 	}
 	n.ids = id.New(n.now)
 	if err := n.build(ctx); err != nil {
@@ -83,7 +83,7 @@ func newNode(c config.Config, terminal io.Writer, logFile string) (*Node, error)
 	}
 	return &Node{
 		config: c, log: l.Logger, logs: l, now: time.Now, drain: make(chan struct{}), closers: []func() error{l.Close},
-		platforms: outbound(0), certified: certified, // every call carries its own deadline
+		platforms: outbound(0), certified: certified(nil), // every call carries its own deadline
 	}, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"path/filepath"
 
+	"piaohao/internal/channel"
 	"piaohao/internal/config"
 )
 
@@ -50,7 +51,7 @@ func (n *Node) greetLive(p printer) {
 	p.say("\n创建商户密钥 Make an API key: piaohao keys create --shop %s\n\n", defaultShop)
 }
 
-// greetSettings names the accounts of platforms and the file of the settings.
+// greetSettings names the accounts of platforms, those that cannot refund, and the file of the settings.
 func (n *Node) greetSettings(p printer) {
 	for _, a := range n.gateway.Accounts {
 		what := "回调 notices at " + cmp.Or(a.NotifyURL, n.config.PublicURL+a.Info.NotifyPath)
@@ -59,6 +60,9 @@ func (n *Node) greetSettings(p printer) {
 		}
 		if a.WalletURL == "" { // the simulator has its own line
 			p.say("  收款账户 Account      %s · %s\n", a.ID, what)
+		}
+		if r, ok := a.Channel.(channel.Refunder); !ok || !r.CanRefund() {
+			p.say("  不能退款 No refunds   %s · 退款会等待，原因见 doctor · refunds wait, see: piaohao doctor\n", a.ID)
 		}
 	}
 	if c := n.config; c.LogDir != config.Off {

@@ -52,7 +52,7 @@ type Node struct {
 	keys   testKeys // of test mode
 	// platforms calls them; it follows no redirect.
 	platforms *http.Client
-	// certified makes one of those that show a certificate.
+	// certified makes one that shows a certificate.
 	certified func(tls.Certificate) *http.Client
 	db        *store.DB
 	gateway   *gateway.Gateway

@@ -1,9 +1,11 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +20,7 @@ import (
 
 	"piaohao/internal/channel"
 	"piaohao/internal/channel/alipay"
+	"piaohao/internal/channel/wechatv2"
 	"piaohao/internal/channel/wechatv3"
 	"piaohao/internal/config"
 	"piaohao/internal/gateway"
@@ -61,11 +64,14 @@ func transport() *http.Transport {
 	return &http.Transport{MaxIdleConnsPerHost: connsPerPlatform, IdleConnTimeout: time.Minute}
 }
 
-// certified is outbound for calls that show a certificate; connections of it are its own, because they are somebody's.
-func certified(cert tls.Certificate) *http.Client {
-	over := transport()
-	over.TLSClientConfig = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-	return clientOver(over, 0)
+// certified is outbound for calls that show a certificate, to whom roots vouch for, nil = the system's. Connections of each
+// are its own, because they are somebody's.
+func certified(roots *x509.CertPool) func(tls.Certificate) *http.Client {
+	return func(shown tls.Certificate) *http.Client {
+		over := transport()
+		over.TLSClientConfig = &tls.Config{Certificates: []tls.Certificate{shown}, RootCAs: roots, MinVersion: tls.VersionTLS12}
+		return clientOver(over, 0)
+	}
 }
 
 func clientOver(over http.RoundTripper, timeout time.Duration) *http.Client {
@@ -103,11 +109,14 @@ func fetchCredentials(ctx context.Context, base string) (sims.Credentials, error
 	return out, nil
 }
 
-// Parts of an account's address at the simulator.
-const (
-	simWallet = "/sim/wallet?code="
-	simSuffix = "-sim" // of the ids of its accounts
-)
+// simWallet is a payer's phone in front of a code, at the simulator.
+const simWallet = "/sim/wallet?code="
+
+// simulated is where a simulator stands in for the platforms; the zero value is nowhere.
+type simulated struct {
+	url, secure string                             // origins; secure asks for a certificate
+	certified   func(tls.Certificate) *http.Client // speaks to secure
+}
 
 // simAccounts are the simulator's own merchant numbers.
 func (n *Node) simAccounts(ctx context.Context) ([]gateway.Account, error) {
@@ -116,25 +125,32 @@ func (n *Node) simAccounts(ctx context.Context) ([]gateway.Account, error) {
 		return nil, err
 	}
 	w, a := sim.WeChat, sim.Alipay
+	roots := x509.NewCertPool() // its authority and nobody else
+	roots.AppendCertsFromPEM([]byte(w.SecureCA))
+	at := simulated{url: n.config.SimURL, secure: w.SecureURL, certified: certified(roots)}
 	var out []gateway.Account
 	for _, x := range []struct {
+		id       string
 		driver   channel.Driver
 		settings channel.Settings
 	}{
-		{wechatv3.Driver, &wechatv3.Config{
+		{"wechat-sim", wechatv3.Driver, &wechatv3.Config{
 			AppID: w.AppID, MerchantID: w.MerchantID, SerialNo: w.SerialNo, PrivateKey: secret.New(w.PrivateKey),
 			APIv3Key: secret.New(w.APIv3Key), PublicKeyID: w.PublicKeyID, PublicKey: w.PublicKey,
 		}},
-		{alipay.Driver, &alipay.Config{
+		{"wechatv2-sim", wechatv2.Driver, n.rehearsed(&wechatv2.Config{
+			AppID: w.AppID, MerchantID: w.MerchantID, MchKey: secret.New(w.MchKey), Cert: w.MchCert, Key: secret.New(w.PrivateKey),
+		})},
+		{"alipay-sim", alipay.Driver, &alipay.Config{
 			AppID: a.AppID, SellerID: a.SellerID, PrivateKey: secret.New(a.AppPrivateKey), PublicKey: a.AlipayPublicKey,
 		}},
 	} {
 		n.logs.Hide(secretsOf(x.settings)...)
 		appID, merchantID := x.settings.Identity()
 		account, err := n.open(config.Account{
-			Account: channel.Account{ID: x.driver.Info.Method + simSuffix, AppID: appID, MerchantID: merchantID},
+			Account: channel.Account{ID: x.id, AppID: appID, MerchantID: merchantID},
 			Driver:  x.driver, Settings: x.settings, Products: x.driver.Info.Products,
-		}, n.config.SimURL)
+		}, at)
 		if err != nil {
 			return nil, err
 		}
@@ -145,36 +161,63 @@ func (n *Node) simAccounts(ctx context.Context) ([]gateway.Account, error) {
 	return out, nil
 }
 
+// rehearsed takes from the simulator's merchant what the user's merchant lacks: what would wait with real money waits here
+// too. Where the user has no settings of this protocol it is as it was.
+func (n *Node) rehearsed(sim *wechatv2.Config) *wechatv2.Config {
+	for _, a := range n.config.Shelved {
+		own, ok := a.Settings.(*wechatv2.Config)
+		if !ok {
+			continue
+		}
+		sim.SignType = own.SignType
+		if !own.CanRefund(n.now()) {
+			sim.Cert, sim.Key = "", secret.Text{}
+		}
+	}
+	return sim
+}
+
 // accounts are those of this process. In test mode the simulator stands in for every platform whose own sandbox is not
-// configured; where one is, the simulator's account only ends what was begun with it.
+// configured, by the protocol that the settings would use with real money; its other accounts only end what was begun with
+// them.
 func (n *Node) accounts(ctx context.Context) ([]gateway.Account, error) {
 	var out []gateway.Account
-	configured := map[string]bool{}
+	taken := map[string]string{} // the channel of a method's new attempts
 	for _, c := range n.config.Accounts {
-		account, err := n.open(c, "")
+		account, err := n.open(c, simulated{})
 		if err != nil {
 			return nil, err
 		}
-		configured[account.Info.Method] = true
+		taken[account.Info.Method] = cmp.Or(taken[account.Info.Method], account.ID)
 		out = append(out, account)
 	}
 	if n.config.Live {
 		return out, nil
 	}
-	simulated, err := n.simAccounts(ctx)
-	for _, account := range simulated {
-		account.ReadOnly = configured[account.Info.Method]
+	for _, c := range n.config.Shelved {
+		info := c.Driver.Info
+		taken[info.Method] = cmp.Or(taken[info.Method], info.Channel)
+	}
+	accounts, err := n.simAccounts(ctx)
+	for _, account := range accounts {
+		info := account.Info
+		taken[info.Method] = cmp.Or(taken[info.Method], info.Channel)
+		account.ReadOnly = taken[info.Method] != info.Channel
 		out = append(out, account)
 	}
 	return out, err
 }
 
-// open builds the channel of an account; sim is the origin of a simulator in the platform's place, or "".
-func (n *Node) open(c config.Account, sim string) (gateway.Account, error) {
-	ch, err := c.Driver.New(c.Settings, channel.Env{
-		Account: c.Account, HTTP: n.platforms, Sim: sim, Now: n.now, Random: rand.Reader, Log: n.log,
+// open builds the channel of an account, at its platform or where that is simulated.
+func (n *Node) open(c config.Account, at simulated) (gateway.Account, error) {
+	env := channel.Env{
+		Account: c.Account, HTTP: n.platforms, Sim: at.url, SimSecure: at.secure, Now: n.now, Random: rand.Reader, Log: n.log,
 		Certified: n.certified,
-	})
+	}
+	if at.url != "" {
+		env.Certified = at.certified
+	}
+	ch, err := c.Driver.New(c.Settings, env)
 	if err != nil {
 		return gateway.Account{}, fmt.Errorf("account %s: %w", c.ID, err)
 	}

@@ -46,7 +46,7 @@ func TestA88CertifiedClient(t *testing.T) {
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
 
-	client := certified(ownCertificate(t))
+	client := certified(nil)(ownCertificate(t))
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
@@ -59,8 +59,8 @@ func TestA88CertifiedClient(t *testing.T) {
 	if !ok || over.Proxy != nil || over.TLSClientConfig.InsecureSkipVerify || over.TLSClientConfig.MinVersion < tls.VersionTLS12 {
 		t.Fatalf("A88 %+v", client.Transport)
 	}
-	over.TLSClientConfig.RootCAs = srv.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	res, err := client.Do(req)
+	known := srv.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	res, err := certified(known)(ownCertificate(t)).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -108,7 +109,7 @@ func TestA100NoSecretLeaves(t *testing.T) {
 	t.Parallel()
 	c, terminal, platforms := settings(t, t.TempDir()), newRecord(), &careless{}
 	platforms.mode.Store("")
-	n, err := New(t.Context(), c, Outside{Logs: terminal, Platforms: platforms})
+	n, err := New(t.Context(), c, Outside{Logs: terminal, Platforms: func(...tls.Certificate) http.RoundTripper { return platforms }})
 	if err != nil {
 		t.Fatal(err)
 	}

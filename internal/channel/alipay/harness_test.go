@@ -152,6 +152,48 @@ func (harness) Answer(_ *testing.T, op string, a pay.Attempt, say channeltest.Sa
 	return answer("alipay.trade."+op, raw, alipayKey())
 }
 
+// AnswerRefund leaves out what the platform never says: a refund is made or it is not there.
+func (harness) AnswerRefund(_ *testing.T, op string, a pay.Attempt, r pay.Refund, say channeltest.Say) (channel.Answer, bool) {
+	moment := channeltest.RefundedAt.In(zone).Format(timeLayout)
+	trade := []string{"out_trade_no", a.OutTradeNo, "trade_no", a.TransactionID}
+	no := func(code, sub string) string { return node(code, append(trade, "sub_code", sub)...) }
+	method := map[string]string{"refund": refundMethod, "query_refund": refundQueryMethod}[op]
+	raw := map[string]map[channeltest.Say]string{
+		"refund": {
+			channeltest.SayRefunded: node("10000", append(trade, "fund_change", "Y", "refund_fee", yuan(r.Amount), "gmt_refund_pay", moment)...),
+			channeltest.SayTaken:    node("10000", append(trade, "fund_change", "N", "refund_fee", yuan(r.Amount))...),
+			channeltest.SayShort:    no("40004", "ACQ.SELLER_BALANCE_NOT_ENOUGH"),
+			channeltest.SayDeclined: no("40004", "ACQ.TRADE_HAS_FINISHED"),
+			channeltest.SayAbsent:   node("40004", "sub_code", "ACQ.TRADE_NOT_EXIST"),
+			channeltest.SayLimited:  no("40005", "isv.app-call-limited"),
+			channeltest.SayTrouble:  no("20000", "aop.ACQ.SYSTEM_ERROR"),
+		},
+		"query_refund": {
+			channeltest.SayRefunded: node("10000", append(trade, "out_request_no", r.OutRefundNo, "total_amount", yuan(a.Amount),
+				"refund_amount", yuan(r.Amount), "refund_status", "REFUND_SUCCESS", "gmt_refund_pay", moment)...),
+			channeltest.SayAbsent:  node("10000"),
+			channeltest.SayLimited: no("40005", "isv.app-call-limited"),
+			channeltest.SayTrouble: no("20000", "isp.unknow-error"),
+		},
+	}[op][say]
+	if raw == "" {
+		return channel.Answer{}, false
+	}
+	return answer(method, raw, alipayKey()), true
+}
+
+// Sums: refund_fee is cumulative (opendocs, alipay.trade.refund); refund_amount of the query is not.
+func (harness) Sums(op string) bool { return op == "refund" }
+
+func (harness) Stamps() []string { return []string{"timestamp", "sign"} }
+
+// RefundNotice is the trade's, sent again with what a part of it that went back adds and leaves out.
+func (harness) RefundNotice(_ *testing.T, a pay.Attempt, r pay.Refund) channel.Inbound {
+	return notice(alipayKey(), with(noticeFields(a), "refund_fee", yuan(r.Amount), "out_biz_no", r.OutRefundNo,
+		"gmt_refund", channeltest.RefundedAt.In(zone).Format(timeLayout)+".123", "receipt_amount", "-", "fund_bill_list", "-",
+		"invoice_amount", "-", "point_amount", "-"))
+}
+
 func (harness) Unsigned(_ *testing.T, a channel.Answer) channel.Answer {
 	raw, _, _ := strings.Cut(string(a.Body), `,"sign":`)
 	return wire(raw + "}")

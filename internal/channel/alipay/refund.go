@@ -34,13 +34,13 @@ type refundNumber struct {
 }
 
 // refusals are the signed business failures of a refund (code 40004) by the last part of their sub_code, as in failures.
-// Not listed = Unknown: it is asked about, and sent again under its number when it is not there.
+// Not listed = Unknown: it is asked about, and sent again under its number when it is not there. TRADE_NOT_EXIST is one of
+// these: it contradicts what the platform said when it told of the payment, and is never an end.
 var refusals = map[string]channel.Kind{
 	"SELLER_BALANCE_NOT_ENOUGH":             channel.Short,
 	"TXN_RESULT_ACCOUNT_BALANCE_NOT_ENOUGH": channel.Short,
 
 	"INVALID_PARAMETER":                     channel.Declined,
-	"TRADE_NOT_EXIST":                       channel.Declined,
 	"TRADE_HAS_FINISHED":                    channel.Declined, // the window is over
 	"TRADE_HAS_CLOSE":                       channel.Declined,
 	"TRADE_STATUS_ERROR":                    channel.Declined,

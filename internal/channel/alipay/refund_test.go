@@ -186,7 +186,7 @@ func TestRefundAnswers(t *testing.T) {
 		{name: "A72 window over", says: refusedRefund("40004", "ACQ.TRADE_HAS_FINISHED"), kind: channel.Declined, code: "ACQ.TRADE_HAS_FINISHED"},
 		{name: "A72 window over under a code of uncertainty", says: refusedRefund("20000", "ACQ.TRADE_HAS_FINISHED"), kind: channel.Unknown, code: "ACQ.TRADE_HAS_FINISHED"},
 		{name: "A72 not paid", says: refusedRefund("40004", "ACQ.TRADE_STATUS_ERROR"), kind: channel.Declined, code: "ACQ.TRADE_STATUS_ERROR"},
-		{name: "no such trade", says: refusedRefund("40004", "ACQ.TRADE_NOT_EXIST"), kind: channel.Declined, code: "ACQ.TRADE_NOT_EXIST"},
+		{name: "no such trade is no end", says: refusedRefund("40004", "ACQ.TRADE_NOT_EXIST"), kind: channel.Unknown, code: "ACQ.TRADE_NOT_EXIST"},
 		{name: "A69 more than what is left", says: refusedRefund("40004", "ACQ.REASON_TRADE_REFUND_FEE_ERR"), kind: channel.Declined, code: "ACQ.REASON_TRADE_REFUND_FEE_ERR"},
 		{name: "A69 amount refused", says: refusedRefund("40004", "ACQ.REFUND_AMT_RESTRICTION"), kind: channel.Declined, code: "ACQ.REFUND_AMT_RESTRICTION"},
 		{name: "partial without a number", says: refusedRefund("40004", "ACQ.REFUND_AMT_NOT_EQUAL_TOTAL"), kind: channel.Declined, code: "ACQ.REFUND_AMT_NOT_EQUAL_TOTAL"},

@@ -136,6 +136,10 @@ func (w *wechat2) Answer(t *testing.T, op string, a pay.Attempt, say channeltest
 	return channel.Answer{Status: 200, Header: http.Header{"Content-Type": {"text/xml"}}, Body: w.message(fields)}
 }
 
+func (*wechat2) Sums(string) bool { return false }
+
+func (*wechat2) Stamps() []string { return nil }
+
 func (w *wechat2) AnswerRefund(t *testing.T, op string, a pay.Attempt, r pay.Refund, say channeltest.Say) (channel.Answer, bool) {
 	t.Helper()
 	no := func(code string) map[string]string {

@@ -177,6 +177,10 @@ func refundObject(a pay.Attempt, r pay.Refund, status string) string {
 	return text + fmt.Sprintf(`,"amount":{"total":%d,"refund":%d,"payer_total":1,"payer_refund":1,"currency":"CNY"}}`, a.Amount, r.Amount)
 }
 
+func (*wechat) Sums(string) bool { return false }
+
+func (*wechat) Stamps() []string { return nil }
+
 func (w *wechat) AnswerRefund(t *testing.T, op string, a pay.Attempt, r pay.Refund, say channeltest.Say) (channel.Answer, bool) {
 	t.Helper()
 	no := func(status int, code string) channel.Answer {

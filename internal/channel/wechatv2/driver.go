@@ -40,15 +40,24 @@ type Config struct {
 	MchKey     secret.Text `env:"WECHAT_MCH_KEY" en:"APIv2: API key, 32 characters; it signs the messages of both sides" zh:"APIv2：API 密钥（商户密钥），32 个字符，双方的报文都用它签名"`
 	SignType   string      `env:"WECHAT_SIGN_TYPE" weak:"true" en:"APIv2: how messages are signed, MD5 (default) or HMAC-SHA256" zh:"APIv2：签名方式，MD5（默认）或 HMAC-SHA256"`
 
-	// Refunds show the merchant API certificate, everything else does without: MchCert with PrivateKey, or MchP12. With
-	// APIv3 beside it the settings are the same.
-	PrivateKey secret.Text `env:"WECHAT_MCH_PRIVATE_KEY" key:"private" weak:"true" en:"Private key of the merchant API certificate (apiclient_key.pem): APIv3 needs it, APIv2 for refunds only" zh:"商户 API 证书的私钥（apiclient_key.pem）：APIv3 必填，APIv2 仅退款需要"`
-	MchCert    string      `env:"WECHAT_MCH_CERT" key:"certificate" weak:"true" en:"Merchant API certificate (apiclient_cert.pem): gives APIv3 the serial number, APIv2 needs it for refunds" zh:"商户 API 证书（apiclient_cert.pem）：APIv3 从中读取序列号，APIv2 退款需要"`
-	MchP12     secret.Text `env:"WECHAT_MCH_P12" key:"p12" weak:"true" en:"Merchant API certificate with its private key (apiclient_cert.p12) in base64, in place of both" zh:"商户 API 证书及私钥（apiclient_cert.p12）的 base64，可代替以上两种文件"`
+	// Refunds show the merchant API certificate, everything else does without: Cert with Key, or P12. Where none of the three
+	// is set it is APIv3's, whose settings mean APIv3 (adr 012).
+	Cert       string      `env:"WECHAT_V2_CERT" key:"certificate" weak:"true" en:"APIv2 without APIv3: merchant API certificate (apiclient_cert.pem); refunds show it, payments do without" zh:"只有 APIv2 时：商户 API 证书（apiclient_cert.pem），仅退款需要，收款不需要"`
+	Key        secret.Text `env:"WECHAT_V2_PRIVATE_KEY" key:"private" weak:"true" en:"APIv2 without APIv3: private key of that certificate (apiclient_key.pem)" zh:"只有 APIv2 时：该证书的私钥（apiclient_key.pem）"`
+	P12        secret.Text `env:"WECHAT_V2_P12" key:"p12" weak:"true" en:"APIv2 without APIv3: that certificate with its private key (apiclient_cert.p12) in base64, in place of both" zh:"只有 APIv2 时：该证书及私钥（apiclient_cert.p12）的 base64，可代替以上两种文件"`
+	PrivateKey secret.Text `env:"WECHAT_MCH_PRIVATE_KEY" key:"private" weak:"true" en:"APIv3: private key of the merchant API certificate (apiclient_key.pem)" zh:"APIv3：商户 API 证书的私钥（apiclient_key.pem）"`
+	MchCert    string      `env:"WECHAT_MCH_CERT" key:"certificate" weak:"true" en:"APIv3: merchant API certificate (apiclient_cert.pem); it holds the serial number, and APIv2 beside APIv3 refunds with it" zh:"APIv3：商户 API 证书（apiclient_cert.pem），从中读取序列号；与 APIv3 并存的 APIv2 也用它退款"`
+	MchP12     secret.Text `env:"WECHAT_MCH_P12" key:"p12" weak:"true" en:"APIv3: merchant API certificate with its private key (apiclient_cert.p12) in base64, in place of both" zh:"APIv3：商户 API 证书及私钥（apiclient_cert.p12）的 base64，可代替以上两种文件"`
 }
 
 // Identity is the app id and the merchant number.
 func (c *Config) Identity() (appID, merchantID string) { return c.AppID, c.MerchantID }
+
+// CanRefund reports whether c holds a merchant API certificate that counts now.
+func (c *Config) CanRefund(now time.Time) bool {
+	cert, _ := c.certificate(now)
+	return cert != nil
+}
 
 // Driver is what this package offers.
 var Driver = channel.Driver{

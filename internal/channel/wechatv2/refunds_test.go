@@ -344,7 +344,7 @@ func TestRefundNeedsTheCertificate(t *testing.T) {
 	c, p := serveRefunds(t, "MD5", xmlOf("xml", signed("MD5", refundAccepted)), func(c *Config, _ *channel.Env) {
 		key := merchantKeys()[0]
 		c.PrivateKey, c.MchCert = secret.Text{}, ""
-		c.MchP12 = p12Text(key, issued(key, facts.V2MerchantID, -time.Hour, year), facts.V2MerchantID)
+		c.P12 = p12Text(key, issued(key, facts.V2MerchantID, -time.Hour, year), facts.V2MerchantID)
 	})
 	if obs, err := askRefund(t, c, "refund", "MD5"); refundOutcome(obs, err) != "processing" || !c.CanRefund() || len(p.got) != 1 {
 		t.Errorf("with a PKCS#12 file: %+v, %v", obs, err)
@@ -371,7 +371,7 @@ func TestCertificate(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(*Config)
-		want   []string
+		want   []string // under APIv2's own names likewise
 	}{
 		{"none", func(c *Config) {}, []string{"warn no_certificate "}},
 		{"both files", able, []string{"ok certificate WECHAT_MCH_CERT"}},
@@ -390,8 +390,6 @@ func TestCertificate(t *testing.T) {
 			c.MchP12 = p12Text(mine, issued(mine, facts.V2MerchantID, -time.Hour, year), "1900000001")
 		}, []string{"error p12_password WECHAT_MCH_P12"}},
 		{"PKCS#12 that is none", func(c *Config) { c.MchP12 = secret.New("aGVsbG8=") }, []string{"error key_unreadable WECHAT_MCH_P12"}},
-		{"key alone, as APIv3 may have it", func(c *Config) { c.PrivateKey = keyText(mine) }, []string{"warn no_certificate "}},
-		{"certificate alone", func(c *Config) { c.MchCert = cert(-time.Hour, year) }, []string{"warn no_certificate WECHAT_MCH_PRIVATE_KEY"}},
 		{"a pair of two", func(c *Config) { able(c); c.PrivateKey = keyText(other) }, []string{"error key_mismatch WECHAT_MCH_CERT"}},
 		{"swapped", func(c *Config) {
 			able(c)
@@ -410,22 +408,72 @@ func TestCertificate(t *testing.T) {
 			t.Parallel()
 			cfg := testConfig()
 			tt.change(cfg)
-			var got []string
-			for _, f := range cfg.Inspect(testNow()) {
-				if f.Code == "api_v2" {
-					continue
-				}
-				got = append(got, string(f.Level)+" "+f.Code+" "+f.Setting)
-				if f.Text == "" || (f.Cure == "") != (f.Level == channel.LevelOK) || strings.Contains(f.String(), "hunter2") || strings.Contains(f.String(), "PRIVATE KEY-") {
-					t.Errorf("%+v", f)
-				}
+			inspects(t, cfg, tt.want)
+			var own []string
+			for _, line := range tt.want {
+				own = append(own, strings.Replace(line, "WECHAT_MCH_", "WECHAT_V2_", 1))
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Error(diff)
-			}
-			if _, err := New(cfg, testEnv()); (err != nil) != strings.HasPrefix(tt.want[0], "error") {
-				t.Errorf("New: %v", err)
-			}
+			inspects(t, renamed(cfg), own)
 		})
+	}
+}
+
+// renamed is cfg with the certificate under APIv2's own names.
+func renamed(cfg *Config) *Config {
+	own := *cfg
+	own.Cert, own.Key, own.P12 = cfg.MchCert, cfg.PrivateKey, cfg.MchP12
+	own.MchCert, own.PrivateKey, own.MchP12 = "", secret.Text{}, secret.Text{}
+	return &own
+}
+
+// inspects holds what is said of cfg's certificate against level, code and setting of each finding.
+func inspects(t *testing.T, cfg *Config, want []string) {
+	t.Helper()
+	var got []string
+	for _, f := range cfg.Inspect(testNow()) {
+		if f.Code == "api_v2" {
+			continue
+		}
+		got = append(got, string(f.Level)+" "+f.Code+" "+f.Setting)
+		if f.Text == "" || (f.Cure == "") != (f.Level == channel.LevelOK) || strings.Contains(f.String(), "hunter2") || strings.Contains(f.String(), "PRIVATE KEY-") {
+			t.Errorf("%+v", f)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := New(cfg, testEnv()); (err != nil) != strings.HasPrefix(want[0], "error") {
+		t.Errorf("New: %v", err)
+	}
+}
+
+// Half of what APIv2 alone was given is a fault; half of what APIv3 has is how APIv3 may be set up.
+func TestHalfACertificate(t *testing.T) {
+	t.Parallel()
+	mine, other := merchantKeys()[0], merchantKeys()[1]
+	for _, tt := range []struct {
+		name   string
+		change func(*Config)
+		want   string
+		cure   string // what it names first
+	}{
+		{"nothing", func(*Config) {}, "warn no_certificate ", "set WECHAT_V2_CERT "},
+		{"APIv3's key alone, as APIv3 may have it", func(c *Config) { c.PrivateKey = keyText(mine) }, "warn no_certificate ", "set WECHAT_MCH_CERT "},
+		{"APIv3's certificate alone", func(c *Config) { c.MchCert = merchantCert() }, "warn no_certificate WECHAT_MCH_PRIVATE_KEY", "set WECHAT_MCH_CERT "},
+		{"its own key alone", func(c *Config) { c.Key = keyText(mine) }, "error missing WECHAT_V2_CERT", "set WECHAT_V2_CERT "},
+		{"its own certificate alone", func(c *Config) { c.Cert = merchantCert() }, "error missing WECHAT_V2_PRIVATE_KEY", "set WECHAT_V2_CERT "},
+		{"its own certificate alone beside APIv3's pair", func(c *Config) { able(c); c.Cert = merchantCert() }, "error missing WECHAT_V2_PRIVATE_KEY", "set WECHAT_V2_CERT "},
+		{"its own pair beside another of APIv3's", func(c *Config) {
+			c.PrivateKey, c.MchCert = keyText(other), certText(issued(other, "1900000001", -time.Hour, year))
+			c.Key, c.Cert = keyText(mine), merchantCert()
+		}, "ok certificate WECHAT_V2_CERT", ""},
+	} {
+		cfg := testConfig()
+		tt.change(cfg)
+		inspects(t, cfg, []string{tt.want})
+		found := cfg.Inspect(testNow())
+		if cure := found[len(found)-1].Cure; !strings.HasPrefix(cure, tt.cure) {
+			t.Errorf("%s: the cure is %q", tt.name, cure)
+		}
 	}
 }

@@ -40,9 +40,9 @@ type Config struct {
 	AppID        string      `env:"WECHAT_APP_ID" en:"AppID of the official account, mini program or app that is bound to the merchant number" zh:"与商户号绑定的公众号、小程序或 App 的 AppID"`
 	MerchantID   string      `env:"WECHAT_MCH_ID" en:"Merchant number, 8 to 10 digits" zh:"商户号，8 到 10 位数字"`
 	SerialNo     string      `env:"WECHAT_MCH_SERIAL_NO" en:"APIv3: serial number of the merchant API certificate, hexadecimal; not needed with WECHAT_MCH_CERT or WECHAT_MCH_P12" zh:"APIv3：商户 API 证书序列号，十六进制；已设置 WECHAT_MCH_CERT 或 WECHAT_MCH_P12 时可不填"`
-	PrivateKey   secret.Text `env:"WECHAT_MCH_PRIVATE_KEY" key:"private" en:"Private key of the merchant API certificate (apiclient_key.pem): APIv3 needs it, APIv2 for refunds only" zh:"商户 API 证书的私钥（apiclient_key.pem）：APIv3 必填，APIv2 仅退款需要"`
-	MchCert      string      `env:"WECHAT_MCH_CERT" key:"certificate" en:"Merchant API certificate (apiclient_cert.pem): gives APIv3 the serial number, APIv2 needs it for refunds" zh:"商户 API 证书（apiclient_cert.pem）：APIv3 从中读取序列号，APIv2 退款需要"`
-	MchP12       secret.Text `env:"WECHAT_MCH_P12" key:"p12" en:"Merchant API certificate with its private key (apiclient_cert.p12) in base64, in place of both" zh:"商户 API 证书及私钥（apiclient_cert.p12）的 base64，可代替以上两种文件"`
+	PrivateKey   secret.Text `env:"WECHAT_MCH_PRIVATE_KEY" key:"private" en:"APIv3: private key of the merchant API certificate (apiclient_key.pem)" zh:"APIv3：商户 API 证书的私钥（apiclient_key.pem）"`
+	MchCert      string      `env:"WECHAT_MCH_CERT" key:"certificate" en:"APIv3: merchant API certificate (apiclient_cert.pem); it holds the serial number, and APIv2 beside APIv3 refunds with it" zh:"APIv3：商户 API 证书（apiclient_cert.pem），从中读取序列号；与 APIv3 并存的 APIv2 也用它退款"`
+	MchP12       secret.Text `env:"WECHAT_MCH_P12" key:"p12" en:"APIv3: merchant API certificate with its private key (apiclient_cert.p12) in base64, in place of both" zh:"APIv3：商户 API 证书及私钥（apiclient_cert.p12）的 base64，可代替以上两种文件"`
 	APIv3Key     secret.Text `env:"WECHAT_API_V3_KEY" en:"APIv3 key, 32 characters; it decrypts notices" zh:"APIv3 密钥，32 个字符，用于解密回调"`
 	PublicKeyID  string      `env:"WECHAT_PUBLIC_KEY_ID" en:"APIv3: id of the WeChat Pay public key, begins with PUB_KEY_ID_; neither id nor key = platform certificates are used" zh:"APIv3：微信支付公钥 ID，以 PUB_KEY_ID_ 开头；公钥和公钥 ID 都不填时使用平台证书"`
 	PublicKey    string      `env:"WECHAT_PUBLIC_KEY" key:"public" en:"APIv3: WeChat Pay public key (pub_key.pem)" zh:"APIv3：微信支付公钥（pub_key.pem）"`
