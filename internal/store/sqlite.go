@@ -156,7 +156,13 @@ func lockFile(name string) (*os.File, error) {
 	return f, nil
 }
 
+// read asks its context only before it begins: it is bounded, and a context that may end costs database/sql and the driver
+// a goroutine each, about as much as reading a small row.
 func (s *lite) read(ctx context.Context, q stmt) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
 	p, err := s.prepare(ctx, q.text) //nolint:sqlclosecheck // kept until close
 	if err != nil {
 		return err
@@ -200,7 +206,7 @@ func (s *lite) clock(context.Context) (time.Time, error) { return s.now(), nil }
 
 func (s *lite) dialect() dialect {
 	// The single writer numbers events as it writes them, so order of pos is order of commit.
-	return dialect{name: "sqlite", eventPos: "(SELECT COALESCE(MAX(pos), 0) + 1 FROM events)"}
+	return dialect{name: "sqlite", alone: true, eventPos: "(SELECT COALESCE(MAX(pos), 0) + 1 FROM events)"}
 }
 
 // close may be called on a half-open engine.

@@ -60,6 +60,7 @@ type DB struct {
 	now       func() time.Time
 	committed chan struct{}
 	sql       texts
+	memory    *memory
 	closing   func() error // once
 }
 
@@ -94,6 +95,7 @@ type stmt struct {
 // dialect holds the words in which the engines differ.
 type dialect struct {
 	name      string // "sqlite" or "postgres"
+	alone     bool   // no other process writes
 	eventPos  string // value of events.pos at insert
 	forUpdate string // locks the row just chosen, where several nodes write
 }
@@ -118,6 +120,9 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{engine: e, now: o.Now, committed: make(chan struct{}, 1), sql: textsFor(e.dialect()), closing: sync.OnceValue(e.close)}
+	if db.dialect().alone {
+		db.memory = &memory{}
+	}
 	if err := db.checkMode(ctx, o.Mode); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
