@@ -148,17 +148,16 @@ const (
 	extendWatch = `UPDATE payments SET watched_until = $2 WHERE id = $1 AND (watched_until IS NULL OR watched_until <= $3)`
 )
 
-// Watch notes that a payer looks at the payment's page until then. It writes only when that moves at least 15 s
-// forward; when nobody had been looking, the payment's waiting attempts are asked about within 3 s.
-func (db *DB) Watch(ctx context.Context, paymentID string, until time.Time) error {
-	watched, err := db.WatchedUntil(ctx, paymentID)
-	if err != nil || until.Sub(watched) < watchStep {
-		return err
+// Watch notes that a payer looks at the page of p, as it was just loaded, until then. It writes only when that moves at
+// least 15 s forward; when nobody had been looking, the payment's waiting attempts are asked about within 3 s.
+func (db *DB) Watch(ctx context.Context, p pay.Payment, until time.Time) error {
+	if until.Sub(p.WatchedUntil) < watchStep {
+		return nil
 	}
 	now := db.now()
-	err = db.write(ctx,
-		stmt{text: pullAttempts, args: []any{paymentID, millis(now), millis(now.Add(firstQuery))}},
-		stmt{text: extendWatch, args: []any{paymentID, millis(until), millis(until.Add(-watchStep))}})
+	err := db.write(ctx,
+		stmt{text: pullAttempts, args: []any{p.ID, millis(now), millis(now.Add(firstQuery))}},
+		stmt{text: extendWatch, args: []any{p.ID, millis(until), millis(until.Add(-watchStep))}})
 	if err != nil {
 		return fmt.Errorf("store: watching a payment: %w", err)
 	}
