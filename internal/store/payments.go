@@ -11,9 +11,9 @@ import (
 // A payment and its attempts are one statement, so one snapshot. Refunds, which few payments have, are a second
 // one: rows newer than the payment's seq do no harm, the guard then refuses what was decided from them.
 var (
-	selectPayment = "SELECT " + of("p", paymentColumns) + ", p.watched_until, " +
-		"CASE WHEN EXISTS (SELECT 1 FROM refunds r WHERE r.payment_id = p.id) THEN 1 ELSE 0 END, " +
-		of("a", attemptColumns) + " FROM payments p LEFT JOIN attempts a ON a.payment_id = p.id WHERE "
+	paymentRow = of("p", paymentColumns) + ", p.watched_until, " +
+		"CASE WHEN EXISTS (SELECT 1 FROM refunds r WHERE r.payment_id = p.id) THEN 1 ELSE 0 END, " + of("a", attemptColumns)
+	selectPayment = "SELECT " + paymentRow + " FROM payments p LEFT JOIN attempts a ON a.payment_id = p.id WHERE "
 	orderAttempts = " ORDER BY a.created_at, a.id"
 
 	selectRefunds = "SELECT " + refundColumns + " FROM refunds WHERE payment_id = $1 ORDER BY created_at, id"
@@ -73,7 +73,7 @@ func (db *DB) PaymentByRefundNo(ctx context.Context, shop, refundNo string) (pay
 func (db *DB) load(ctx context.Context, query string, args ...any) (pay.Payment, error) {
 	var p pay.Payment
 	var hasRefunds flag
-	err := db.read(ctx, stmt{text: query, args: args, row: func(scan scan) error {
+	err := db.read(ctx, stmt{text: query, wide: paymentRow, args: args, row: func(scan scan) error {
 		var a pay.Attempt
 		if err := scan(append(paymentDest(&p, &hasRefunds), attemptDest(&a)...)...); err != nil {
 			return err

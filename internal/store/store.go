@@ -86,6 +86,7 @@ type (
 // stmt is one SQL statement with what to do with its outcome.
 type stmt struct {
 	text string
+	wide string // where text selects many columns: their list as it stands in it. SQLite reads them as one value
 	args []any
 	row  func(scan) error // called for each row of a query or RETURNING; nil: no rows
 	hit  *int64           // when set, receives the number of rows written
