@@ -58,6 +58,7 @@ type Gateway struct {
 	Config
 	ids       []string // account ids, for claims
 	byPath    map[string][]Account
+	platforms []Platform
 	watchers  watchers
 	arrivals  arrivals
 	hints     arrivals // by refund
@@ -76,6 +77,7 @@ func New(c Config) *Gateway {
 			g.byPath[path] = append(g.byPath[path], a)
 		}
 	}
+	g.platforms = platformsOf(c.Accounts)
 	return g
 }
 
@@ -89,11 +91,13 @@ func notifyPaths(a Account) []string {
 	return append(paths, a.Info.NotifyPath+"/"+a.ID)
 }
 
-// Platforms is what the web layer mounts, one per method.
-func (g *Gateway) Platforms() []Platform {
+// Platforms is what the web layer mounts, one per method. The slice is the Gateway's.
+func (g *Gateway) Platforms() []Platform { return g.platforms }
+
+func platformsOf(accounts []Account) []Platform {
 	var out []Platform
 	index := map[string]int{}
-	for _, a := range g.Accounts {
+	for _, a := range accounts {
 		i, seen := index[a.Info.Method]
 		if !seen {
 			i = len(out)

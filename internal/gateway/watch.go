@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"piaohao/internal/pay"
 )
 
 // Bounds of watching.
@@ -94,12 +96,18 @@ func (g *Gateway) Watching(ctx context.Context, token string) (version int64, en
 	if err != nil {
 		return 0, false, notFound(err)
 	}
-	if !p.Done() {
-		if err := g.DB.Watch(ctx, p.ID, g.Now().Add(watchFor)); err != nil {
-			return 0, false, err
-		}
+	if err := g.Watched(ctx, p); err != nil {
+		return 0, false, err
 	}
 	return p.Seq, !p.Settling(), nil
+}
+
+// Watched is Watching for who has just loaded p.
+func (g *Gateway) Watched(ctx context.Context, p pay.Payment) error {
+	if p.Done() {
+		return nil
+	}
+	return g.DB.Watch(ctx, p, g.Now().Add(watchFor))
 }
 
 // arrivals bound how often what proves nothing makes us ask a platform: a payer who comes back, an unsigned notice.

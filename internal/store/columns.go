@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -54,6 +55,37 @@ func (s *stamp) Scan(src any) error {
 	var n number
 	err := n.Scan(src)
 	*s = stamp(time.UnixMilli(int64(n)).UTC())
+	return err
+}
+
+// unpacking scans the columns of a row that came as one JSON array.
+func unpacking(scan scan) scan {
+	return func(dest ...any) error {
+		var row []byte
+		if err := scan(&row); err != nil {
+			return err
+		}
+		n := len(dest)
+		if err := json.Unmarshal(row, &dest); err != nil { // into what each of dest points to
+			return fmt.Errorf("store: reading a row: %w", err)
+		}
+		if len(dest) != n {
+			return fmt.Errorf("store: a row of %d columns instead of %d", len(dest), n)
+		}
+		return nil
+	}
+}
+
+// UnmarshalJSON reads a packed column.
+func (f *flag) UnmarshalJSON(text []byte) error {
+	*f = string(text) == "1"
+	return nil
+}
+
+// UnmarshalJSON reads a packed column.
+func (s *stamp) UnmarshalJSON(text []byte) error {
+	n, err := strconv.ParseInt(string(text), 10, 64)
+	*s = stamp(time.UnixMilli(n).UTC())
 	return err
 }
 

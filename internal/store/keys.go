@@ -80,10 +80,19 @@ func (k *Key) dest() []any {
 	}
 }
 
-// ShopByKey finds the shop of an API key by the key's SHA-256. ErrNotFound: no such key, or a revoked one. It asks the
-// database each time, so that a revocation counts at once on every node.
+// owner is whom an API key belongs to.
+type owner struct {
+	shop     Shop
+	livemode bool
+}
+
+// ShopByKey finds the shop of an API key by the key's SHA-256. ErrNotFound: no such key, or a revoked one. A revocation
+// counts at once on every node.
 func (db *DB) ShopByKey(ctx context.Context, hash [32]byte) (shop Shop, livemode bool, err error) {
-	err = db.found(ctx, `SELECT s.id, s.name, k.livemode FROM api_keys k JOIN shops s ON s.id = k.shop
-		WHERE k.hash = $1 AND k.revoked_at IS NULL`, []any{hash[:]}, &shop.ID, &shop.Name, (*flag)(&livemode))
-	return shop, livemode, err
+	o, err := recall(db.memory, hash, func() (o owner, err error) {
+		err = db.found(ctx, `SELECT s.id, s.name, k.livemode FROM api_keys k JOIN shops s ON s.id = k.shop
+			WHERE k.hash = $1 AND k.revoked_at IS NULL`, []any{hash[:]}, &o.shop.ID, &o.shop.Name, (*flag)(&o.livemode))
+		return o, err
+	})
+	return o.shop, o.livemode, err
 }

@@ -11,9 +11,9 @@ import (
 // A payment and its attempts are one statement, so one snapshot. Refunds, which few payments have, are a second
 // one: rows newer than the payment's seq do no harm, the guard then refuses what was decided from them.
 var (
-	selectPayment = "SELECT " + of("p", paymentColumns) + ", p.watched_until, " +
-		"CASE WHEN EXISTS (SELECT 1 FROM refunds r WHERE r.payment_id = p.id) THEN 1 ELSE 0 END, " +
-		of("a", attemptColumns) + " FROM payments p LEFT JOIN attempts a ON a.payment_id = p.id WHERE "
+	paymentRow = of("p", paymentColumns) + ", p.watched_until, " +
+		"CASE WHEN EXISTS (SELECT 1 FROM refunds r WHERE r.payment_id = p.id) THEN 1 ELSE 0 END, " + of("a", attemptColumns)
+	selectPayment = "SELECT " + paymentRow + " FROM payments p LEFT JOIN attempts a ON a.payment_id = p.id WHERE "
 	orderAttempts = " ORDER BY a.created_at, a.id"
 
 	selectRefunds = "SELECT " + refundColumns + " FROM refunds WHERE payment_id = $1 ORDER BY created_at, id"
@@ -73,7 +73,7 @@ func (db *DB) PaymentByRefundNo(ctx context.Context, shop, refundNo string) (pay
 func (db *DB) load(ctx context.Context, query string, args ...any) (pay.Payment, error) {
 	var p pay.Payment
 	var hasRefunds flag
-	err := db.read(ctx, stmt{text: query, args: args, row: func(scan scan) error {
+	err := db.read(ctx, stmt{text: query, wide: paymentRow, args: args, row: func(scan scan) error {
 		var a pay.Attempt
 		if err := scan(append(paymentDest(&p, &hasRefunds), attemptDest(&a)...)...); err != nil {
 			return err
@@ -148,17 +148,16 @@ const (
 	extendWatch = `UPDATE payments SET watched_until = $2 WHERE id = $1 AND (watched_until IS NULL OR watched_until <= $3)`
 )
 
-// Watch notes that a payer looks at the payment's page until then. It writes only when that moves at least 15 s
-// forward; when nobody had been looking, the payment's waiting attempts are asked about within 3 s.
-func (db *DB) Watch(ctx context.Context, paymentID string, until time.Time) error {
-	watched, err := db.WatchedUntil(ctx, paymentID)
-	if err != nil || until.Sub(watched) < watchStep {
-		return err
+// Watch notes that a payer looks at the page of p, as it was just loaded, until then. It writes only when that moves at
+// least 15 s forward; when nobody had been looking, the payment's waiting attempts are asked about within 3 s.
+func (db *DB) Watch(ctx context.Context, p pay.Payment, until time.Time) error {
+	if until.Sub(p.WatchedUntil) < watchStep {
+		return nil
 	}
 	now := db.now()
-	err = db.write(ctx,
-		stmt{text: pullAttempts, args: []any{paymentID, millis(now), millis(now.Add(firstQuery))}},
-		stmt{text: extendWatch, args: []any{paymentID, millis(until), millis(until.Add(-watchStep))}})
+	err := db.write(ctx,
+		stmt{text: pullAttempts, args: []any{p.ID, millis(now), millis(now.Add(firstQuery))}},
+		stmt{text: extendWatch, args: []any{p.ID, millis(until), millis(until.Add(-watchStep))}})
 	if err != nil {
 		return fmt.Errorf("store: watching a payment: %w", err)
 	}

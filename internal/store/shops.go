@@ -24,7 +24,9 @@ type AccountRow struct {
 	RatePerSecond int // calls per second, ≥ 1
 }
 
+// upsert writes what is set up rather than paid.
 func (db *DB) upsert(ctx context.Context, what string, batch ...stmt) error {
+	defer db.memory.forget()
 	if err := db.write(ctx, batch...); err != nil {
 		return fmt.Errorf("store: saving %s: %w", what, err)
 	}
@@ -40,9 +42,11 @@ func (db *DB) UpsertShop(ctx context.Context, s Shop) error {
 }
 
 // Shop loads a shop by its id.
-func (db *DB) Shop(ctx context.Context, id string) (s Shop, err error) {
-	err = db.found(ctx, `SELECT id, name FROM shops WHERE id = $1`, []any{id}, &s.ID, &s.Name)
-	return s, err
+func (db *DB) Shop(ctx context.Context, id string) (Shop, error) {
+	return recall(db.memory, id, func() (s Shop, err error) {
+		err = db.found(ctx, `SELECT id, name FROM shops WHERE id = $1`, []any{id}, &s.ID, &s.Name)
+		return s, err
+	})
 }
 
 // Shops returns all shops in order of their ids, at most maxRead.

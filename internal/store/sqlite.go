@@ -156,24 +156,38 @@ func lockFile(name string) (*os.File, error) {
 	return f, nil
 }
 
+// read asks its context only before it begins: it is bounded, and a context that may end costs database/sql and the driver
+// a goroutine each, about as much as reading a small row.
 func (s *lite) read(ctx context.Context, q stmt) error {
-	p, err := s.prepare(ctx, q.text) //nolint:sqlclosecheck // kept until close
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	p, err := s.prepare(ctx, q) //nolint:sqlclosecheck // kept until close
 	if err != nil {
 		return err
 	}
+	row := q.row
+	if q.wide != "" {
+		row = func(scan scan) error { return q.row(unpacking(scan)) }
+	}
 	rows, err := p.QueryContext(ctx, q.args...)
-	return each(rows, err, q.row)
+	return each(rows, err, row)
 }
 
-func (s *lite) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
-	if p, ok := s.prepared.Load(text); ok {
+func (s *lite) prepare(ctx context.Context, q stmt) (*sql.Stmt, error) {
+	if p, ok := s.prepared.Load(q.text); ok {
 		return p.(*sql.Stmt), nil
+	}
+	text := q.text
+	if q.wide != "" {
+		text = strings.Replace(text, q.wide, "json_array("+q.wide+")", 1)
 	}
 	p, err := s.readers.PrepareContext(ctx, text)
 	if err != nil {
 		return nil, err
 	}
-	if first, loaded := s.prepared.LoadOrStore(text, p); loaded {
+	if first, loaded := s.prepared.LoadOrStore(q.text, p); loaded {
 		return first.(*sql.Stmt), p.Close() //nolint:sqlclosecheck // another reader's came first
 	}
 	return p, nil
@@ -200,7 +214,7 @@ func (s *lite) clock(context.Context) (time.Time, error) { return s.now(), nil }
 
 func (s *lite) dialect() dialect {
 	// The single writer numbers events as it writes them, so order of pos is order of commit.
-	return dialect{name: "sqlite", eventPos: "(SELECT COALESCE(MAX(pos), 0) + 1 FROM events)"}
+	return dialect{name: "sqlite", alone: true, eventPos: "(SELECT COALESCE(MAX(pos), 0) + 1 FROM events)"}
 }
 
 // close may be called on a half-open engine.

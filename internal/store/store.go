@@ -60,6 +60,7 @@ type DB struct {
 	now       func() time.Time
 	committed chan struct{}
 	sql       texts
+	memory    *memory
 	closing   func() error // once
 }
 
@@ -85,6 +86,7 @@ type (
 // stmt is one SQL statement with what to do with its outcome.
 type stmt struct {
 	text string
+	wide string // where text selects many columns: their list as it stands in it. SQLite reads them as one value
 	args []any
 	row  func(scan) error // called for each row of a query or RETURNING; nil: no rows
 	hit  *int64           // when set, receives the number of rows written
@@ -94,6 +96,7 @@ type stmt struct {
 // dialect holds the words in which the engines differ.
 type dialect struct {
 	name      string // "sqlite" or "postgres"
+	alone     bool   // no other process writes
 	eventPos  string // value of events.pos at insert
 	forUpdate string // locks the row just chosen, where several nodes write
 }
@@ -118,6 +121,9 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{engine: e, now: o.Now, committed: make(chan struct{}, 1), sql: textsFor(e.dialect()), closing: sync.OnceValue(e.close)}
+	if db.dialect().alone {
+		db.memory = &memory{}
+	}
 	if err := db.checkMode(ctx, o.Mode); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

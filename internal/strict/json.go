@@ -33,7 +33,7 @@ func (e *JSONError) Error() string { return fmt.Sprintf("json: %s at byte %d", e
 // platforms may add fields. Refused, beside what encoding/json refuses: a name twice in one object at any depth, a
 // name that equals a known one only after case folding (U+017F is an s there), null where v names a value, an
 // integer not in the plain form (0, 17, -3), broken UTF-8 and lone surrogates, anything beyond the limits. The
-// error is a *JSONError.
+// error is a *JSONError; what v points to is then of no use.
 func Decode(data []byte, v any) error { return decode(data, v, true) }
 
 // DecodeStrict is Decode for our own API: an unknown name is refused too.
@@ -46,20 +46,21 @@ func decode(data []byte, v any, extra bool) error {
 	if !utf8.Valid(data) {
 		return &JSONError{0, "text is not UTF-8"}
 	}
-	if !json.Valid(data) {
+	err := json.Unmarshal(data, v)
+	if _, broken := err.(*json.SyntaxError); broken { //nolint:errorlint // of the whole text, not one that a value's own reader wraps
 		return &JSONError{0, "text is not JSON"}
 	}
 	c := checker{data: data, extra: extra}
 	if reason := c.value(reflect.TypeOf(v).Elem(), 0); reason != "" {
 		return &JSONError{c.pos, reason}
 	}
-	if err := json.Unmarshal(data, v); err != nil {
+	if err != nil {
 		return &JSONError{0, "a value has the wrong type or range"}
 	}
 	return nil
 }
 
-// checker walks a text that json.Valid has accepted, beside the type it will be decoded into.
+// checker walks a text that encoding/json has accepted, beside the type it will be decoded into.
 type checker struct {
 	data  []byte
 	pos   int
@@ -196,7 +197,7 @@ func (c *checker) surrogates() bool {
 	return low >= 0xDC00 && low <= 0xDFFF
 }
 
-// hex4 reads four hex digits; json.Valid has checked digits that follow \u.
+// hex4 reads four hex digits; encoding/json has checked digits that follow \u.
 func hex4(b []byte) rune {
 	var r rune
 	for _, d := range b[:4] {

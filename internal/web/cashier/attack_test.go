@@ -83,7 +83,7 @@ func TestA95UnknownTokens(t *testing.T) {
 		wantStatus(t, res, http.StatusNotFound)
 		want := bodyOf(t, res)
 		checkPage(t, res, want)
-		asked := f.count("Page") + f.count("Subscribe") + f.count("Watching") + f.count("Arrived")
+		asked := f.count("Page") + f.count("Subscribe") + f.count("Watching") + f.count("Watched") + f.count("Arrived")
 		if asked == 0 {
 			t.Fatalf("%s: an unknown token was never looked up", route)
 		}
@@ -97,7 +97,7 @@ func TestA95UnknownTokens(t *testing.T) {
 				t.Errorf("A95 %s/%s: another body than for an unknown token", route, bad)
 			}
 		}
-		if n := f.count("Page") + f.count("Subscribe") + f.count("Watching") + f.count("Arrived"); n != 2*asked {
+		if n := f.count("Page") + f.count("Subscribe") + f.count("Watching") + f.count("Watched") + f.count("Arrived"); n != 2*asked {
 			t.Errorf("%s: tokens of another shape were looked up", route)
 		}
 	}

@@ -29,7 +29,7 @@ func stateOf(r pay.Return) string {
 }
 
 // Backs are the page's words on money that goes back: the payment's own, and what came second or late.
-func (s screen) Backs() []back {
+func (s *screen) Backs() []back {
 	var backs []back
 	if b := s.back("refund", s.Page.Refund); b.State != "" {
 		if s.Page.Phase == gateway.PhaseRefunded {
@@ -46,7 +46,7 @@ func (s screen) Backs() []back {
 	return backs
 }
 
-func (s screen) back(kind string, r pay.Return) back {
+func (s *screen) back(kind string, r pay.Return) back {
 	b := back{State: stateOf(r)}
 	if b.State == "" {
 		return b

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"piaohao/internal/gateway"
+	"piaohao/internal/pay"
 )
 
 // Gateway is what the pages need of the use cases. *gateway.Gateway satisfies it.
@@ -19,6 +20,7 @@ type Gateway interface {
 	Go(ctx context.Context, in gateway.PageInput, clientIP string) (gateway.Leave, error)
 	Back(ctx context.Context, token string) error
 	Watching(ctx context.Context, token string) (version int64, ended bool, err error)
+	Watched(ctx context.Context, p pay.Payment) error
 	Subscribe(ctx context.Context, token string) (changed <-chan struct{}, stop func(), err error)
 	Returned(ctx context.Context, rawQuery string) (token string, err error)
 	Arrived(ctx context.Context, token string) error
@@ -38,6 +40,7 @@ type Config struct {
 type cashier struct {
 	Config
 	limits limits
+	codes  codes
 }
 
 // New returns the handler of /payment and of everything below /payment/ that no notice path claims.

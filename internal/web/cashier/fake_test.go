@@ -89,6 +89,8 @@ func (f *fake) Watching(_ context.Context, t string) (int64, bool, error) {
 	return f.version, f.ended, err
 }
 
+func (f *fake) Watched(_ context.Context, p pay.Payment) error { return f.called("Watched", p.Token) }
+
 func (f *fake) Subscribe(_ context.Context, t string) (<-chan struct{}, func(), error) {
 	if err := f.called("Subscribe", t); err != nil {
 		return nil, nil, err

@@ -61,7 +61,7 @@ func (h *cashier) success(w http.ResponseWriter, r *http.Request) {
 // show renders a payment's page. Without JavaScript the page's refresh is the poll, so it keeps the payment watched.
 func (h *cashier) show(w http.ResponseWriter, r *http.Request, s screen) {
 	if s.Live && r.Method == http.MethodGet {
-		if _, err := h.watch(r, s.Token()); err != nil {
+		if err := h.Gateway.Watched(r.Context(), s.Page.Payment); err != nil {
 			h.logError(r, err)
 		}
 	}

@@ -206,7 +206,7 @@ func TestLivePagesKeepThePaymentWatched(t *testing.T) {
 	for p, want := range map[gateway.Phase]int{gateway.PhaseScan: 1, gateway.PhaseConfirming: 1, gateway.PhasePaid: 0, gateway.PhaseExpired: 0} {
 		f := newFake(p)
 		do(t, f, request{path: home(p)})
-		if n := f.count("Watching"); n != want {
+		if n := f.count("Watched"); n != want {
 			t.Errorf("%s: %d, want %d", p, n, want)
 		}
 	}
@@ -224,7 +224,7 @@ func TestHeadHasNoEffect(t *testing.T) {
 			t.Errorf("%s: status %d", path, res.StatusCode)
 		}
 	}
-	for _, name := range []string{"Go", "Arrived", "Watching", "Returned", "Back"} {
+	for _, name := range []string{"Go", "Arrived", "Watching", "Watched", "Returned", "Back"} {
 		if f.count(name) != 0 {
 			t.Errorf("HEAD called %s", name)
 		}

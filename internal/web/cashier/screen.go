@@ -6,6 +6,7 @@ import (
 	"embed"
 	"html/template"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -17,16 +18,38 @@ import (
 //go:embed templates/*.html
 var templateFiles embed.FS
 
-// templates has one set per page: the layout and that page's "main".
-var templates = func() map[string]*template.Template {
-	layout := template.Must(template.New("layout.html").Option("missingkey=error").
-		ParseFS(templateFiles, "templates/layout.html", "templates/parts.html"))
+// templates has one set per language and page: the layout and that page's "main".
+var templates = map[string]map[string]*template.Template{"zh": mustPages("zh"), "en": mustPages("en")}
+
+func mustPages(lang string) map[string]*template.Template {
+	layout := template.New("layout").Option("missingkey=error")
+	template.Must(layout.Parse(mustTemplate("layout", lang)))
+	template.Must(layout.New("parts").Parse(mustTemplate("parts", lang)))
 	all := map[string]*template.Template{}
 	for _, name := range []string{"choose", "scan", "wait", "paid", "ended", "refused", "note", "form"} {
-		all[name] = template.Must(template.Must(layout.Clone()).ParseFS(templateFiles, "templates/"+name+".html"))
+		page := template.Must(layout.Clone())
+		template.Must(page.New(name).Parse(mustTemplate(name, lang)))
+		all[name] = page
 	}
 	return all
-}()
+}
+
+// named is a text that a template names itself.
+var named = regexp.MustCompile(`{{\$?\.T "([^"]+)"}}`)
+
+// mustTemplate is a template whose own texts stand in it, so that a page looks up only what depends on the payment.
+func mustTemplate(name, lang string) string {
+	raw, err := templateFiles.ReadFile("templates/" + name + ".html")
+	if err != nil {
+		panic(err) // embedded: the build is broken
+	}
+	return named.ReplaceAllStringFunc(string(raw), func(action string) string {
+		return template.HTMLEscapeString(textOf(lang).word(named.FindStringSubmatch(action)[1]))
+	})
+}
+
+// usual is the size in bytes that most pages stay below.
+const usual = 16 << 10
 
 // screen is what a template shows.
 type screen struct {
@@ -91,18 +114,18 @@ func (h *cashier) render(w http.ResponseWriter, r *http.Request, status int, s s
 	s.Lang, s.Keep, s.Test = language(r), keep(r), !h.Livemode
 	if s.Page.QR != "" && s.Name == "scan" {
 		var err error
-		if s.QR, err = qrSVG(s.Page.QR, s.M("qr.label")); err != nil {
+		if s.QR, err = h.codes.draw(s.Page.QR, s.M("qr.label")); err != nil {
 			h.fail(w, r, err, "")
 			return
 		}
 	}
-	page, known := templates[s.Name]
+	page, known := templates[s.Lang][s.Name]
 	if !known {
 		h.fail(w, r, errNoPage, "")
 		return
 	}
-	var body bytes.Buffer
-	if err := page.Execute(&body, s); err != nil {
+	body := bytes.NewBuffer(make([]byte, 0, usual))
+	if err := page.Execute(body, &s); err != nil {
 		h.logError(r, err)
 		noStore(w)
 		http.Error(w, "500", http.StatusInternalServerError)
@@ -162,50 +185,50 @@ func keep(r *http.Request) string {
 }
 
 // T is the text of key.
-func (s screen) T(key string) string { return textOf(s.Lang).word(key) }
+func (s *screen) T(key string) string { return textOf(s.Lang).word(key) }
 
 // M is the text of key for the page's method.
-func (s screen) M(key string) string { return s.For(key, s.Method) }
+func (s *screen) M(key string) string { return s.For(key, s.Method) }
 
 // For is the text of key for method.
-func (s screen) For(key, method string) string { return textOf(s.Lang).wordFor(key, method) }
+func (s *screen) For(key, method string) string { return textOf(s.Lang).wordFor(key, method) }
 
 // Title is what stands in the browser's tab: what the page says first.
-func (s screen) Title() string { return s.M(s.Key + ".title") }
+func (s *screen) Title() string { return s.M(s.Key + ".title") }
 
 // HTMLLang is the page's language tag.
-func (s screen) HTMLLang() string { return map[string]string{"zh": "zh-CN", "en": "en"}[s.Lang] }
+func (s *screen) HTMLLang() string { return map[string]string{"zh": "zh-CN", "en": "en"}[s.Lang] }
 
 // Other is the other language.
-func (s screen) Other() string { return map[string]string{"zh": "en", "en": "zh"}[s.Lang] }
+func (s *screen) Other() string { return map[string]string{"zh": "en", "en": "zh"}[s.Lang] }
 
 // All keeps the language and asks for every method.
-func (s screen) All() string { return "?all=1" + strings.Replace(s.Keep, "?", "&", 1) }
+func (s *screen) All() string { return "?all=1" + strings.Replace(s.Keep, "?", "&", 1) }
 
 // Amount is the payment's, "1,234.56".
-func (s screen) Amount() string { return yuan(s.Page.Payment.Amount) }
+func (s *screen) Amount() string { return yuan(s.Page.Payment.Amount) }
 
 // Long says that the amount needs smaller figures to fit a narrow screen.
-func (s screen) Long() bool { return len(s.Amount()) > len("99,999.00") }
+func (s *screen) Long() bool { return len(s.Amount()) > len("99,999.00") }
 
 // Subject is the shop's text, fit to be read.
-func (s screen) Subject() string { return visible(s.Page.Payment.Subject) }
+func (s *screen) Subject() string { return visible(s.Page.Payment.Subject) }
 
 // Shop is the shop's name, fit to be read.
-func (s screen) Shop() string { return visible(s.Page.ShopName) }
+func (s *screen) Shop() string { return visible(s.Page.ShopName) }
 
 // Ordered is when the order was made, Beijing time.
-func (s screen) Ordered() string { return beijingTime(s.Page.Payment.CreatedAt, "2006-01-02 15:04") }
+func (s *screen) Ordered() string { return beijingTime(s.Page.Payment.CreatedAt, "2006-01-02 15:04") }
 
 // Paid is when the money came, Beijing time.
-func (s screen) Paid() string {
+func (s *screen) Paid() string {
 	return beijingTime(cmp.Or(s.attempt().PaidAt, s.Page.Payment.PaidAt), "2006-01-02 15:04:05")
 }
 
 // Transaction is the platform's number of the money.
-func (s screen) Transaction() string { return s.attempt().TransactionID }
+func (s *screen) Transaction() string { return s.attempt().TransactionID }
 
-func (s screen) attempt() pay.Attempt {
+func (s *screen) attempt() pay.Attempt {
 	if s.Page.Attempt == nil {
 		return pay.Attempt{}
 	}
@@ -213,16 +236,16 @@ func (s screen) attempt() pay.Attempt {
 }
 
 // Clock is Left as text; the script counts it on from LeftMS.
-func (s screen) Clock() string { return clock(s.Left) }
+func (s *screen) Clock() string { return clock(s.Left) }
 
 // LeftMS is Left in milliseconds.
-func (s screen) LeftMS() int64 { return s.Left.Milliseconds() }
+func (s *screen) LeftMS() int64 { return s.Left.Milliseconds() }
 
 // Token is the payment's, for our own paths.
-func (s screen) Token() string { return s.Page.Payment.Token }
+func (s *screen) Token() string { return s.Page.Payment.Token }
 
 // Others are the choices besides the page's own method.
-func (s screen) Others() []gateway.Choice {
+func (s *screen) Others() []gateway.Choice {
 	var others []gateway.Choice
 	for _, c := range s.Page.Choices {
 		if c.Method != s.Method {
@@ -233,4 +256,4 @@ func (s screen) Others() []gateway.Choice {
 }
 
 // Asset is the path of an embedded file with its hash in the name.
-func (s screen) Asset(name string) string { return assetPaths[name] }
+func (s *screen) Asset(name string) string { return assetPaths[name] }
