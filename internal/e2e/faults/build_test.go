@@ -41,7 +41,7 @@ var laid = []struct{ file, from, to string }{
 	{"store/sqlite.go", `s.writable, err = sql.Open("sqlite", liteDSN(path, "synchronous(FULL)"`, `s.writable, err = sql.Open(faultDriver, liteDSN(path, "synchronous("+faultSynchronous+")"`},
 	{"store/sqlite.go", `journal != "wal" || synchronous != 2`, `journal != "wal" || synchronous != 2 && faultSynchronous == "FULL"`},
 	{"store/writer.go", "\tif err := w.exec(stmt{text: \"COMMIT\"}); err != nil {", "\tfaultEarly(group)\n\tif err := w.exec(stmt{text: \"COMMIT\"}); err != nil {"},
-	{"store/writer.go", "func (w *writer) exec(s stmt) error {\n", "func (w *writer) exec(s stmt) error {\n\tdefer faultHalves(w, s)\n"},
+	{"store/writer.go", "func (w *writer) exec(s stmt) error {\n", "func (w *writer) exec(s stmt) error {\n\tdefer faultExec(w, s)\n"},
 	{"store/writer.go", "if sqliteIO(err) {", "if sqliteIO(err) && !faultRetries {"},
 	{"store/postgres.go", "config.MaxConns, ", "config.ConnConfig.DialFunc = countingDial(config.ConnConfig.DialFunc)\n\tconfig.MaxConns, "},
 	{"node/build.go", "now: time.Now,", "now: faultClock(time.Now),"},

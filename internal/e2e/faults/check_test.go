@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -55,11 +56,13 @@ func (h *house) checkFallen() {
 		return
 	}
 	defer func() { _ = db.Close() }()
-	told := h.told()
-	if told.payment == "" { // the tables need not be there yet
+	h.mu.Lock()
+	facts := maps.Clone(h.acked.facts)
+	h.mu.Unlock()
+	if len(facts) == 0 { // the tables need not be there yet
 		return
 	}
-	for what, query := range told.wanted() {
+	for what, query := range facts {
 		if err := counts(db, query, 1); err != nil {
 			h.wrong(fmt.Errorf("kill %d: %s was acknowledged and is not there: %w", h.kills, what, err))
 		}
@@ -67,24 +70,6 @@ func (h *house) checkFallen() {
 	if err := broken(db, always); err != nil {
 		h.wrong(fmt.Errorf("kill %d: %w", h.kills, err))
 	}
-}
-
-// wanted are queries that each count one thing that was acknowledged.
-func (a acked) wanted() map[string]string {
-	out := map[string]string{}
-	if a.payment != "" {
-		out["payment "+a.payment] = `SELECT COUNT(*) FROM payments WHERE id = '` + a.payment + `'`
-	}
-	if a.refund != "" {
-		out["refund "+a.refund] = `SELECT COUNT(*) FROM refunds WHERE id = '` + a.refund + `'`
-	}
-	if a.paid {
-		out["the notice that "+a.payment+" is paid"] = `SELECT COUNT(*) FROM payments WHERE status = 'paid' AND id = '` + a.payment + `'`
-	}
-	if a.refunded {
-		out["the notice that "+a.refund+" succeeded"] = `SELECT COUNT(*) FROM refunds WHERE status = 'succeeded' AND id = '` + a.refund + `'`
-	}
-	return out
 }
 
 func broken(db *sql.DB, rules []rule) error {

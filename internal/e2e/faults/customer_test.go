@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -37,13 +36,13 @@ func (h *house) run(ctx context.Context, p *purchase) error {
 	if p.order, err = h.town.pay(ctx, code); err != nil {
 		return err
 	}
-	if err := h.hears(ctx, client.EventPaymentPaid); err != nil {
+	if err := h.hears(ctx, client.EventPaymentPaid, p); err != nil {
 		return err
 	}
 	if err := h.refund(ctx, p, ordered.ID); err != nil {
 		return err
 	}
-	return h.hears(ctx, client.EventRefundSucceeded)
+	return h.hears(ctx, client.EventRefundSucceeded, p)
 }
 
 // place repeats the create until there is something to show the payer.
@@ -60,12 +59,7 @@ func (h *house) place(ctx context.Context, p *purchase) (out client.Payment, err
 				return
 			}
 			done = out.Action != nil
-			h.note(func(a *acked) {
-				if a.payment != "" && a.payment != out.ID {
-					h.wrong(fmt.Errorf("%s has two payments, %s and %s", p.orderNo, a.payment, out.ID))
-				}
-				a.payment = out.ID
-			})
+			h.ordered(p.orderNo, out.ID)
 		})
 		return done, err
 	})
@@ -114,26 +108,31 @@ func (h *house) refund(ctx context.Context, p *purchase, payment string) error {
 			f, err = shop.CreateRefund(ctx, payment, client.RefundParams{RefundNo: "r-" + p.orderNo, Amount: p.refunded, Reason: "no tea"})
 			done = err == nil || refused(err)
 			if err == nil {
-				h.note(func(a *acked) { a.refund = f.ID })
+				h.fact("refund "+f.ID, `SELECT COUNT(*) FROM refunds WHERE id = '`+f.ID+`'`)
 			}
 		})
 		return done, err
 	})
 }
 
-func (h *house) hears(ctx context.Context, eventType string) error {
-	return retry(ctx, "webhook "+eventType, func() (bool, error) { return len(h.sink.has(eventType)) > 0, nil })
+func (h *house) hears(ctx context.Context, eventType string, p *purchase) error {
+	return retry(ctx, "webhook "+eventType, func() (bool, error) { return h.sink.has(eventType, p.orderNo), nil })
 }
 
-// checkHeard holds what the shop was told against what happened: each once.
+// checkHeard holds what the shop was told against what happened: of each order two events, once.
 func (h *house) checkHeard() {
+	h.mu.Lock()
+	orders := len(h.acked.payments)
+	h.mu.Unlock()
 	h.sink.mu.Lock()
 	defer h.sink.mu.Unlock()
-	types := []string{client.EventPaymentPaid, client.EventRefundSucceeded}
-	for eventType, ids := range h.sink.ids {
-		if !slices.Contains(types, eventType) || len(ids) != 1 {
-			h.wrong(fmt.Errorf("the shop heard of %s %d times", eventType, len(ids)))
+	for what, ids := range h.sink.ids {
+		if len(ids) != 1 {
+			h.wrong(fmt.Errorf("the shop heard of %s %d times", what, len(ids)))
 		}
+	}
+	if n := len(h.sink.ids); n != 2*orders {
+		h.wrong(fmt.Errorf("the shop heard of %d events of %d orders", n, orders))
 	}
 }
 

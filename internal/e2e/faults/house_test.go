@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -47,14 +46,16 @@ type house struct {
 
 // acked is what the gateway has told anybody.
 type acked struct {
-	payment, refund string // their ids
-	paid, refunded  bool   // the platform's notices were answered with success
+	payments map[string]string // ids by order number
+	facts    map[string]string // by what it says, a query that counts the one row which proves it
+	notices  map[string]string // by the Request-Id of an answer that was a success: the platform's number in the notice
 }
 
 // newHouse builds it; nothing runs before open.
 func newHouse(t *testing.T, w *town, database string) *house {
 	t.Helper()
-	h := &house{t: t, town: w, dir: t.TempDir(), addr: freeAddr(t), database: database}
+	h := &house{t: t, town: w, dir: t.TempDir(), addr: freeAddr(t), database: database, giveUp: func() {}}
+	h.acked = acked{payments: map[string]string{}, facts: map[string]string{}, notices: map[string]string{}}
 	h.sink = newSink(t, w.now, h.wrong)
 	h.front = newFront(t, h)
 	h.env = w.env("LISTEN_ADDR="+h.addr, "SIM_ADDR=off", "SIM_PUBLIC_URL="+w.url, "DEMO_ADDR=off", "LOG_DIR=off", "DATA_DIR="+h.dir,
@@ -125,12 +126,16 @@ func (h *house) keep(ctx context.Context) {
 	}
 }
 
-// close stops the gateway for good.
+// close stops the gateway for good; one that was told to die may do so on its way down, and is stopped once more.
 func (h *house) close() {
 	h.gate.Lock()
 	defer h.gate.Unlock()
 	h.leaving = true
-	if err := h.process.stop(); err != nil {
+	err := h.process.stop()
+	if h.process.killed() && h.fell() && !h.start(context.Background()) {
+		err = h.process.stop()
+	}
+	if err != nil {
 		h.wrong(fmt.Errorf("%w\n%s", err, h.process.tail()))
 	}
 }
@@ -142,16 +147,22 @@ func (h *house) during(f func()) {
 	f()
 }
 
-func (h *house) note(f func(a *acked)) {
+// ordered notes that a create was answered.
+func (h *house) ordered(orderNo, id string) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	f(&h.acked)
+	old := h.acked.payments[orderNo]
+	h.acked.payments[orderNo] = id
+	h.mu.Unlock()
+	if old != "" && old != id {
+		h.wrong(fmt.Errorf("%s has two payments, %s and %s", orderNo, old, id))
+	}
+	h.fact("payment "+id, `SELECT COUNT(*) FROM payments WHERE id = '`+id+`'`)
 }
 
-func (h *house) told() acked {
+func (h *house) fact(what, query string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.acked
+	h.acked.facts[what] = query
 }
 
 // wrong notes what must not be; verdict returns it.
@@ -217,13 +228,13 @@ func newFront(t *testing.T, h *house) string {
 			return // the simulator has ended
 		}
 		h.during(func() {
-			status, answer, err := h.forward(r, body)
+			resp, answer, err := h.forward(r, body)
 			if err != nil {
 				w.WriteHeader(http.StatusBadGateway)
 				return
 			}
-			h.noticed(r.URL.Path, body, status, answer)
-			w.WriteHeader(status)
+			h.noticed(r.URL.Path, body, resp, answer)
+			w.WriteHeader(resp.StatusCode)
 			_, _ = w.Write(answer) // the simulator may have ended
 		})
 	}))
@@ -231,35 +242,36 @@ func newFront(t *testing.T, h *house) string {
 	return server.URL
 }
 
-func (h *house) forward(r *http.Request, body []byte) (status int, answer []byte, err error) {
+func (h *house) forward(r *http.Request, body []byte) (resp *http.Response, answer []byte, err error) {
 	req, err := http.NewRequestWithContext(r.Context(), r.Method, "http://"+h.addr+r.URL.Path, bytes.NewReader(body))
 	if err != nil {
-		return 0, nil, err
+		return nil, nil, err
 	}
 	req.Header = r.Header.Clone()
-	resp, err := h.town.http.Do(req)
-	if err != nil {
-		return 0, nil, err
+	if resp, err = h.town.http.Do(req); err != nil {
+		return nil, nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	answer, err = io.ReadAll(resp.Body)
-	return resp.StatusCode, answer, err
+	return resp, answer, err
 }
 
-// noticed reads what a notice is about: WeChat's says its event and wants a 2xx, Alipay's is a form and wants a word.
-func (h *house) noticed(path string, body []byte, status int, answer []byte) {
-	success := status/100 == 2
-	refund := bytes.Contains(body, []byte("REFUND.SUCCESS"))
-	if strings.Contains(path, "alipay") {
-		success, refund = string(answer) == "success", bytes.Contains(body, []byte("refund_fee="))
+// noticed notes a notice that was answered with success.
+func (h *house) noticed(path string, body []byte, resp *http.Response, answer []byte) {
+	n, err := h.town.read(path, body, resp.StatusCode, answer)
+	if err != nil {
+		h.wrong(err)
 	}
-	if !success {
+	if !n.success {
 		return
 	}
-	h.note(func(a *acked) {
-		a.paid = true // there is no refund without
-		a.refunded = a.refunded || refund
-	})
+	h.mu.Lock()
+	h.acked.notices[resp.Header.Get("Request-Id")] = n.transaction
+	h.mu.Unlock()
+	if n.refund != "" {
+		h.fact("the notice about refund "+n.refund, `SELECT COUNT(*) FROM refunds WHERE status = 'succeeded' AND out_refund_no = '`+n.refund+`'`)
+	}
+	h.fact("the notice about "+n.transaction, `SELECT COUNT(*) FROM attempts WHERE status = 'paid' AND transaction_id = '`+n.transaction+`'`)
 }
 
 var sinkSecret = "whsec_" + base64.StdEncoding.EncodeToString([]byte("the secret of a shop in tests 01"))
@@ -271,7 +283,7 @@ type sink struct {
 
 	mu     sync.Mutex
 	bodies map[string][]byte   // by event id
-	ids    map[string][]string // of events, by type
+	ids    map[string][]string // of events, by type and order number
 }
 
 func newSink(t *testing.T, now func() time.Time, wrong func(error)) *sink {
@@ -304,13 +316,14 @@ func (s *sink) receive(e client.Event, body []byte) {
 	}
 	if !known {
 		s.bodies[e.ID] = body
-		s.ids[e.Type] = append(s.ids[e.Type], e.ID)
+		what := e.Type + " " + e.Data.OrderNo
+		s.ids[what] = append(s.ids[what], e.ID)
 	}
 }
 
-// has returns the ids of the events of a type that came.
-func (s *sink) has(eventType string) []string {
+// has reports whether the shop heard of an order's event of a type.
+func (s *sink) has(eventType, orderNo string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ids[eventType]
+	return len(s.ids[eventType+" "+orderNo]) > 0
 }

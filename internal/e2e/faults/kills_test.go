@@ -33,7 +33,7 @@ const (
 func TestKillAtEveryOperation(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	w := newTown(ctx, t, fast)
+	w := newTown(ctx, t, hooked, fast)
 	k := &killer{town: w}
 	k.walk(ctx, t, "sqlite", "wechat")
 	k.walk(ctx, t, "postgres", "alipay")
@@ -129,7 +129,7 @@ func (h *house) live(ctx context.Context, p *purchase, settings ...string) error
 // be seen.
 func TestKillsSee(t *testing.T) {
 	t.Parallel()
-	w := newTown(t.Context(), t, fast)
+	w := newTown(t.Context(), t, hooked, fast)
 	for at, seen := range map[string]bool{"": false, "after INSERT INTO events": true} {
 		h := newHouse(t, w, "")
 		err := h.live(t.Context(), &purchase{orderNo: "halves", method: "wechat", amount: 1000, refunded: 300}, "FAULT_WRONG=halves", "FAULT_AT="+at)

@@ -23,17 +23,14 @@ type town struct {
 	sim   *process
 	url   string // the simulator's
 	http  *http.Client
+	// sealing is the key under which WeChat's notices are sealed.
+	sealing string
 }
 
-// newTown starts the simulator from a program with hooks, whose clock runs speed times as fast; 1: the shipped one.
-func newTown(ctx context.Context, t *testing.T, speed int64) *town {
+// newTown starts the simulator of a program; one with hooks has a clock that runs speed times as fast.
+func newTown(ctx context.Context, t *testing.T, program func() (string, error), speed int64) *town {
 	t.Helper()
-	w := &town{t: t, epoch: time.Unix(time.Now().Unix(), 0), speed: speed}
-	if w.speed > 1 {
-		w.bin = must[string](t)(hooked())
-	} else {
-		w.bin = must[string](t)(plain())
-	}
+	w := &town{t: t, bin: must[string](t)(program()), epoch: time.Unix(time.Now().Unix(), 0), speed: speed}
 	w.http = &http.Client{
 		Timeout: callWithin, Transport: &http.Transport{MaxIdleConnsPerHost: 16},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -45,6 +42,15 @@ func newTown(ctx context.Context, t *testing.T, speed int64) *town {
 	if up := must[bool](t)(w.sim.answers(ctx, w.http, w.url+"/sim/faults")); !up {
 		t.Fatalf("the simulator ended: %v\n%s", w.sim.err, w.sim.tail())
 	}
+	var merchant struct {
+		WeChat struct {
+			APIv3Key string `json:"api_v3_key"`
+		}
+	}
+	if _, _, err := w.call(ctx, http.MethodGet, w.url+"/sim/credentials", nil, &merchant); err != nil {
+		t.Fatal(err)
+	}
+	w.sealing = merchant.WeChat.APIv3Key
 	return w
 }
 
