@@ -48,7 +48,7 @@ type outcome struct {
 }
 
 // run makes one storm, in a folder of its own, on a copy of the empty database.
-func run(t *testing.T, seed uint64, empty []byte, trace io.Writer) (out outcome) {
+func run(t *testing.T, seed uint64, empty []byte, trace io.Writer) outcome {
 	t.Helper()
 	dir := t.TempDir()
 	if memory := "/dev/shm"; isDir(memory) {
@@ -62,9 +62,15 @@ func run(t *testing.T, seed uint64, empty []byte, trace io.Writer) (out outcome)
 	if err := os.WriteFile(path, empty, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return rage(t, seed, "sqlite:"+path, trace)
+}
+
+// rage makes one storm on the empty database at dsn.
+func rage(t *testing.T, seed uint64, dsn string, trace io.Writer) (out outcome) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		s, err := newStorm(seed, "sqlite:"+path, *wireFlag || seed%wireEvery == 0, trace)
+		s, err := newStorm(seed, dsn, *wireFlag || seed%wireEvery == 0, trace)
 		if err != nil {
 			t.Fatal(err)
 		}

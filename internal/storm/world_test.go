@@ -142,7 +142,7 @@ func newStorm(seed uint64, dsn string, wire bool, trace io.Writer) (*storm, erro
 	var err error
 	commits.Store(dsn, s)
 	s.db, err = store.Open(context.Background(), store.Options{
-		DSN: dsn, Mode: "test", Now: s.clock, Log: slog.New(listener{s}),
+		DSN: dsn, Mode: "test", Now: s.clock, Log: slog.New(listener{s}), AllowUnsafe: true,
 	})
 	if err != nil {
 		return nil, err

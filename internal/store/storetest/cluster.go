@@ -71,6 +71,11 @@ func create(t testing.TB, options string) string {
 	if err := c.admin("CREATE DATABASE " + name + options); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := c.admin("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
+			t.Error(err)
+		}
+	})
 	return c.dsn(name)
 }
 
