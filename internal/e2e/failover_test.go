@@ -6,6 +6,8 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -50,6 +52,70 @@ func TestFailover(t *testing.T) {
 	r.checkRows(r.db)
 	t.Logf("%d payments in %.1f s over one failover: %d events and %d notices told before it, all there after it; %d refunds of %d fen; creates repeated %d times",
 		plan.payments, took.Seconds(), events, notices, refunds, back, r.retries.Load())
+}
+
+// TestPausedNodes stops each of two nodes in turn, in the middle of platform calls, for longer than a lease, and lets it go
+// on: what it then writes comes too late and is refused. The books are those of a run without pauses. It covers I-12.
+func TestPausedNodes(t *testing.T) {
+	t.Parallel()
+	plan := nodesPlan{nodes: 2, most: 2}
+	plan.killPlan = killPlan{payments: 16, refunds: 1, pace: 200 * time.Millisecond, pays: time.Second, limit: 4 * time.Minute}
+	if os.Getenv("PIAOHAO_SOAK") == "1" {
+		plan.most = 20
+		plan.killPlan = killPlan{payments: 2000, refunds: 2, pace: 250 * time.Millisecond, pays: payWithin, limit: 40 * time.Minute}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), plan.limit)
+	defer cancel()
+	start := time.Now()
+	r := newNodesRun(ctx, t, plan, storetest.Empty(t))
+	var held int64
+	var pauses sync.WaitGroup
+	pauses.Go(func() {
+		for i := range plan.most {
+			held += r.pauseOnce(ctx, r.running[i%plan.nodes])
+		}
+	})
+	r.load(ctx)
+	r.settle(ctx)
+	r.refundAll(ctx)
+	pauses.Wait()
+	r.settleRefunds(ctx)
+	took := time.Since(start)
+	r.checkBooks(ctx)
+	refunds, back := r.checkMoney(ctx, r.db)
+	r.checkRows(r.db)
+	if held == 0 {
+		t.Error("no node was stopped while a platform call was in flight")
+	}
+	t.Logf("%d payments in %.1f s: %d pauses longer than a lease, %d platform calls in flight when they began; %d refunds of %d fen; creates repeated %d times",
+		plan.payments, took.Seconds(), plan.most, held, refunds, back, r.retries.Load())
+}
+
+// pastLease is longer than any lease (gateway: 20 s).
+const pastLease = 23 * time.Second
+
+// pauseOnce stops a node right after a platform was called, and lets it go on when its leases have ended. It returns how
+// many calls were in flight.
+func (r *nodesRun) pauseOnce(ctx context.Context, p *process) (held int64) {
+	select {
+	case <-r.platform.called:
+	case <-ctx.Done():
+		return 0
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		r.t.Error(err)
+	}
+	held = r.platform.inFlight.Load()
+	timer := time.NewTimer(pastLease)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		r.t.Error(err)
+	}
+	return held
 }
 
 // someTold waits until the shop has heard of n payments.

@@ -88,14 +88,17 @@ func (r *killRun) settleRefunds(ctx context.Context) {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for no, f := range r.returns.asked {
-		for f.Status != client.RefundSucceeded || !r.sink.toldOf(no) {
+		for {
+			if got, err := r.shop.GetRefund(ctx, f.ID); err == nil {
+				f = got
+			}
+			if f.Status == client.RefundSucceeded && r.sink.toldOf(no) {
+				break
+			}
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
 				r.t.Fatalf("refund %s is %s, webhook accepted: %v", no, f.Status, r.sink.toldOf(no))
-			}
-			if got, err := r.shop.GetRefund(ctx, f.ID); err == nil {
-				f = got
 			}
 		}
 	}
