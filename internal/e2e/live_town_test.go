@@ -170,7 +170,7 @@ func (w *liveTown) serve(env string, more ...string) {
 func (w *liveTown) notices() {
 	ctx, stop := context.WithCancel(context.WithoutCancel(w.t.Context()))
 	var group sync.WaitGroup
-	group.Go(func() { w.tell(ctx) })
+	group.Go(func() { tell(ctx, w.t, w.sim) })
 	w.t.Cleanup(func() {
 		stop()
 		group.Wait()
@@ -179,11 +179,12 @@ func (w *liveTown) notices() {
 	})
 }
 
-func (w *liveTown) tell(ctx context.Context) {
+// tell sends what a simulator has to tell until ctx ends.
+func tell(ctx context.Context, t *testing.T, sim *sims.Sim) {
 	for ctx.Err() == nil {
-		next, err := w.sim.Step(ctx)
+		next, err := sim.Step(ctx)
 		if err != nil && ctx.Err() == nil {
-			w.t.Error(err)
+			t.Error(err)
 			return
 		}
 		wait := time.Minute
@@ -194,7 +195,7 @@ func (w *liveTown) tell(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
-		case <-w.sim.Woken():
+		case <-sim.Woken():
 		}
 		timer.Stop()
 	}
