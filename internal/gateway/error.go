@@ -1,6 +1,11 @@
 package gateway
 
-import "time"
+import (
+	"errors"
+	"time"
+
+	"piaohao/internal/store"
+)
 
 // Error is what a use case refuses with: a stable code, a text that says what to do, the cause kept apart for logs.
 // httpx maps the code to a status; no other package knows status numbers.
@@ -43,3 +48,27 @@ func (e *Error) Error() string { return string(e.Code) + ": " + e.Public }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
+
+// diskRetry is when to look whether a disk takes something again.
+const diskRetry = 30 * time.Second
+
+// Refusal is what a caller is told of err: the *Error inside it, or what a disk that takes nothing means to them; nil for
+// everything else, which is a failure of ours.
+func Refusal(err error) *Error {
+	var e *Error
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, store.ErrFull):
+		return &Error{
+			Code: CodeBusy, RetryAfter: diskRetry, Cause: err,
+			Public: "the gateway's disk is full, so nothing was stored; repeat the request when its operator has made room",
+		}
+	case errors.Is(err, store.ErrBroken):
+		return &Error{
+			Code: CodeBusy, RetryAfter: diskRetry, Cause: err,
+			Public: "the gateway's disk failed, so nothing was stored; repeat the request when its operator has seen to it and started the gateway again",
+		}
+	}
+	return nil
+}

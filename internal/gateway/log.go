@@ -108,9 +108,9 @@ func attemptID(p pay.Payment, outTradeNo string) string {
 
 // logShop writes what a shop asked for; done says what came of it, unless there was an error.
 func (g *Gateway) logShop(ctx context.Context, op, done, paymentID, orderNo string, err error) {
-	var e *Error
+	e := Refusal(err)
 	switch {
-	case errors.As(err, &e):
+	case e != nil:
 		done = string(e.Code)
 	case err != nil:
 		done = string(CodeInternal)

@@ -3,7 +3,6 @@ package ops
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -133,11 +132,11 @@ type refusal struct {
 }
 
 func (s *server) reply(w http.ResponseWriter, value any, err error) {
-	var e *gateway.Error
+	e := gateway.Refusal(err)
 	switch {
 	case err == nil:
 		answer(w, http.StatusOK, value)
-	case !errors.As(err, &e):
+	case e == nil:
 		s.log.Error("operator's request failed", "cause", err)
 		answer(w, http.StatusInternalServerError, refusal{
 			Code: string(gateway.CodeInternal), Message: "the server failed; its log says why",

@@ -67,14 +67,26 @@ func refusal(err error) string {
 func sqliteConstraint(err error) bool { return sqliteCode(err) == sqlite3.SQLITE_CONSTRAINT }
 
 // sqliteIO reports a failed read, write or flush of the disk.
-func sqliteIO(err error) bool { return sqliteCode(err) == sqlite3.SQLITE_IOERR }
+func sqliteIO(err error) bool {
+	return sqliteCode(err) == sqlite3.SQLITE_IOERR && !sqliteFull(err)
+}
+
+// sqliteFull reports that the disk has no room, which harms nothing that is there. The file beside the WAL that cannot grow
+// is no lost flush either: it is never flushed, and made anew.
+func sqliteFull(err error) bool {
+	var lite *sqlite.Error
+	return errors.As(err, &lite) && (lite.Code()&primary == sqlite3.SQLITE_FULL || lite.Code() == sqlite3.SQLITE_IOERR_SHMSIZE)
+}
+
+// primary masks what a code says; the rest says which kind.
+const primary = 0xff
 
 func sqliteCode(err error) int {
 	var lite *sqlite.Error
 	if !errors.As(err, &lite) {
 		return 0
 	}
-	return lite.Code() & 0xff // the primary code; the rest says which kind
+	return lite.Code() & primary
 }
 
 // pgRetryable reports an error after which PostgreSQL has written nothing and asks for another try.

@@ -174,6 +174,35 @@ func TestI17DiskFailureStopsWriting(t *testing.T) {
 	}
 }
 
+// A full disk refuses what does not fit, and nothing else: with room again the next write goes through (I-18).
+func TestI18FullDiskIsNamedAndPasses(t *testing.T) {
+	t.Parallel()
+	w := newLite(t)
+	pages := func(limit string) {
+		t.Helper()
+		must(t, w.tx(t.Context(), func(run run) error {
+			return run(stmt{text: `PRAGMA max_page_count = ` + limit, row: func(scan scan) error { return nil }})
+		}))
+	}
+	pages("1") // SQLite takes the size that the file has
+	const most = 1000
+	var err error
+	for i := range most {
+		if err = w.Apply(t.Context(), w.newPayment(fmt.Sprint(i))); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, ErrFull) || errors.Is(err, ErrBroken) {
+		t.Fatalf("a full disk is %v", err)
+	}
+	before := w.count(`SELECT COUNT(*) FROM payments`)
+	pages("1000000")
+	must(t, w.Apply(t.Context(), w.newPayment("room")))
+	if n := w.count(`SELECT COUNT(*) FROM payments`); n != before+1 {
+		t.Errorf("%d payments after %d and one more", n, before)
+	}
+}
+
 func TestCloseAnswersEverybody(t *testing.T) {
 	t.Parallel()
 	w := newLite(t)

@@ -35,6 +35,11 @@ var (
 	ErrUnknown = errors.New("store: whether it was written is not known")
 	// ErrUnsafe: PostgreSQL runs with settings under which payments can be lost.
 	ErrUnsafe = errors.New("store: PostgreSQL can lose payments")
+	// ErrFull: the disk of SQLite has no room. Nothing was written; the next write tries again.
+	ErrFull = errors.New("store: the disk is full")
+	// ErrBroken: the disk of SQLite failed a flush, a write or a read, and what is on it is not known. Nothing is written any
+	// more until the program is started again, and reads what is there.
+	ErrBroken = errors.New("store: the disk failed; nothing is written until a restart")
 	// ErrClosed: the database was closed before the write was queued.
 	ErrClosed = errors.New("store: closed")
 )

@@ -24,6 +24,7 @@ type writer struct {
 	group    []*op
 	log      *slog.Logger
 	broken   error // a failed flush: what is on the disk is unknown, so nothing is written any more (I-17)
+	full     bool  // the last commit found no room
 }
 
 // op is one write: run may be called twice, the second time in a transaction of its own.
@@ -121,8 +122,26 @@ func (w *writer) commit(group []*op) {
 		if again && len(group) > 1 {
 			w.together([]*op{o})
 		}
-		o.done <- o.err
+		o.done <- w.told(o.err)
 	}
+}
+
+// told names the disk's failures for callers, and tells the log when the disk fills up.
+func (w *writer) told(err error) error {
+	full := sqliteFull(err)
+	if full && !w.full {
+		w.log.Error("the disk is full: nothing can be stored", "cure", "make room on the disk of DATA_DIR; it goes on by itself", "error", err)
+	}
+	if full || err == nil {
+		w.full = full
+	}
+	switch {
+	case full:
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	case sqliteIO(err):
+		return fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	return err
 }
 
 // together runs ops in one transaction and leaves each op's outcome in it. It reports whether one op's failure
@@ -130,8 +149,8 @@ func (w *writer) commit(group []*op) {
 func (w *writer) together(group []*op) (again bool) {
 	fail := func(err error) {
 		if sqliteIO(err) {
-			w.broken = fmt.Errorf("store: the disk failed; nothing is written until a restart: %w", err)
-			w.log.Error("the disk failed: nothing is written until a restart", "error", err)
+			w.broken = fmt.Errorf("%w: %w", ErrBroken, err)
+			w.log.Error("the disk failed: nothing is written until a restart", "cure", "see to the disk of DATA_DIR, then start again", "error", err)
 		}
 		_ = w.exec(stmt{text: "ROLLBACK"}) // SQLite may have rolled back by itself
 	}

@@ -116,7 +116,7 @@ func (h *house) left() (*sql.DB, error) {
 	}
 	to := h.t.TempDir()
 	for _, ending := range []string{"", "-wal"} {
-		text, err := os.ReadFile(filepath.Join(h.dir, "test.db"+ending))
+		text, err := os.ReadFile(filepath.Join(h.data(), "test.db"+ending))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -37,7 +37,8 @@ type house struct {
 	process *process
 	kills   int
 	leaving bool
-	giveUp  func() // ends the run at the first thing that is wrong
+	data    func() string // where the data folder is to be found
+	giveUp  func()        // ends the run at the first thing that is wrong
 
 	mu     sync.Mutex
 	acked  acked
@@ -48,6 +49,7 @@ type house struct {
 type acked struct {
 	payments map[string]string // ids by order number
 	facts    map[string]string // by what it says, a query that counts the one row which proves it
+	refused  int               // notices that were answered with failure
 	notices  map[string]string // by the Request-Id of an answer that was a success: the platform's number in the notice
 }
 
@@ -55,6 +57,7 @@ type acked struct {
 func newHouse(t *testing.T, w *town, database string) *house {
 	t.Helper()
 	h := &house{t: t, town: w, dir: t.TempDir(), addr: freeAddr(t), database: database, giveUp: func() {}}
+	h.data = func() string { return h.dir }
 	h.acked = acked{payments: map[string]string{}, facts: map[string]string{}, notices: map[string]string{}}
 	h.sink = newSink(t, w.now, h.wrong)
 	h.front = newFront(t, h)
@@ -165,6 +168,12 @@ func (h *house) fact(what, query string) {
 	h.acked.facts[what] = query
 }
 
+func (h *house) refusedNotices() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.acked.refused
+}
+
 // wrong notes what must not be; verdict returns it.
 func (h *house) wrong(err error) {
 	h.giveUp()
@@ -181,7 +190,7 @@ func (h *house) verdict() error {
 
 // shop is a client with the default shop's key, as it is in the data folder now.
 func (h *house) shop() (*client.Client, error) {
-	text, err := os.ReadFile(filepath.Join(h.dir, "test.keys"))
+	text, err := os.ReadFile(filepath.Join(h.data(), "test.keys"))
 	if err != nil {
 		return nil, err
 	}
@@ -263,6 +272,9 @@ func (h *house) noticed(path string, body []byte, resp *http.Response, answer []
 		h.wrong(err)
 	}
 	if !n.success {
+		h.mu.Lock()
+		h.acked.refused++
+		h.mu.Unlock()
 		return
 	}
 	h.mu.Lock()

@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -137,16 +136,7 @@ func trace(ctx context.Context, t *testing.T, program func() (string, error), cu
 	out := filepath.Join(t.TempDir(), "trace")
 	h.under = underStrace(out)
 	h.open(ctx, settings...)
-	var all sync.WaitGroup
-	for i := range customers {
-		p := &purchase{orderNo: fmt.Sprintf("trace-%04d", i), amount: 1000 + int64(i), refunded: 300, method: []string{"wechat", "alipay"}[i%2]}
-		all.Go(func() {
-			if err := h.run(ctx, p); err != nil {
-				h.wrong(err)
-			}
-		})
-	}
-	all.Wait()
+	h.customers(ctx, "trace", customers)
 	h.close()
 	h.checkSettled()
 	h.checkHeard()

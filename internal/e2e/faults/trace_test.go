@@ -6,6 +6,7 @@ import (
 	"io"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,10 +25,10 @@ type deed struct {
 
 // underStrace is how the program is run for parse. Only what is traced stops the program, so that it keeps its speed.
 func underStrace(out string, more ...string) []string {
-	return append([]string{
+	return slices.Concat([]string{
 		"strace", "-f", "--seccomp-bpf", "-qq", "-y", "-s", "8192", "-e", "signal=none",
 		"-e", "trace=write,pwrite64,fsync,fdatasync,ftruncate", "-o", out,
-	}, more...)
+	}, more)
 }
 
 var (

@@ -248,7 +248,7 @@ func (h *cashier) device(r *http.Request) gateway.Device {
 }
 
 func codeOf(err error) gateway.Code {
-	if e, ok := errors.AsType[*gateway.Error](err); ok {
+	if e := gateway.Refusal(err); e != nil {
 		return e.Code
 	}
 	return gateway.CodeInternal

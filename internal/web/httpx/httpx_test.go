@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"piaohao/internal/gateway"
+	"piaohao/internal/store"
 	"piaohao/internal/web/httpx"
 )
 
@@ -59,6 +60,22 @@ func TestTitleFollowsTheLanguage(t *testing.T) {
 		var p httpx.Problem
 		if err := json.Unmarshal(get(h, http.Header{"Accept-Language": {accept}}).Body.Bytes(), &p); err != nil || p.Title != want {
 			t.Errorf("%q: %q, want %q (%v)", accept, p.Title, want, err)
+		}
+	}
+}
+
+func TestI18DiskThatTakesNothing(t *testing.T) {
+	t.Parallel()
+	for cause, want := range map[error]string{store.ErrFull: "disk is full", store.ErrBroken: "disk failed"} {
+		var log strings.Builder
+		w := get(wrap(&log, func(w http.ResponseWriter, r *http.Request) {
+			httpx.WriteError(w, r, fmt.Errorf("writing: %w: /srv/secret/path", cause))
+		}), nil)
+		if w.Code != 503 || w.Header().Get("Retry-After") != "30" || !strings.Contains(w.Body.String(), want) || strings.Contains(w.Body.String(), "/srv") {
+			t.Errorf("%v: %d %v %s", cause, w.Code, w.Header(), w.Body)
+		}
+		if !strings.Contains(log.String(), "/srv/secret/path") || !strings.Contains(log.String(), `"code":"busy"`) {
+			t.Errorf("the log says %s", log.String())
 		}
 	}
 }

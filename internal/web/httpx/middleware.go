@@ -3,7 +3,6 @@ package httpx
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -103,11 +102,11 @@ func line(r *http.Request, status int, took time.Duration) []slog.Attr {
 		slog.String("method", r.Method), slog.String("route", r.Pattern), slog.Int("status", status),
 		slog.Float64("ms", float64(took.Microseconds())/1000), slog.String("request_id", s.id),
 	}
-	var e *gateway.Error
+	e := gateway.Refusal(s.err)
 	switch {
 	case s.err == nil:
 		return attrs
-	case !errors.As(s.err, &e):
+	case e == nil:
 		return append(attrs, slog.String("code", string(gateway.CodeInternal)), slog.String("cause", s.err.Error()))
 	case e.Cause != nil:
 		return append(attrs, slog.String("code", string(e.Code)), slog.String("cause", e.Cause.Error()))

@@ -4,7 +4,6 @@ package httpx
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -75,13 +74,13 @@ type Problem struct {
 	RetryAfter int          `json:"retry_after,omitempty" doc:"seconds; also in the Retry-After header"`
 }
 
-// NewProblem renders err for the request of ctx and notes it for the request log. An error that is no
-// *gateway.Error is internal: its text stays in the log.
+// NewProblem renders err for the request of ctx and notes it for the request log. An error that
+// gateway.Refusal does not know is internal: its text stays in the log.
 func NewProblem(ctx context.Context, err error) *Problem {
 	s := stateOf(ctx)
 	s.err = err
-	var e *gateway.Error
-	if !errors.As(err, &e) {
+	e := gateway.Refusal(err)
+	if e == nil {
 		e = &gateway.Error{Code: gateway.CodeInternal}
 	}
 	m, ok := meanings[e.Code]
