@@ -167,7 +167,7 @@ func (g *Gateway) decide(ctx context.Context, p pay.Payment, in pay.Input) (outc
 		if !errors.Is(err, store.ErrStale) && !errors.Is(err, store.ErrUnknown) {
 			return outcome{}, err
 		}
-		if p, err = g.DB.Payment(ctx, p.ID); err != nil {
+		if p, err = g.DB.ToWrite().Payment(ctx, p.ID); err != nil {
 			return outcome{}, err
 		}
 		if c.Fence != nil && !holds(p, *c.Fence) {

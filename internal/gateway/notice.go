@@ -54,7 +54,7 @@ func (g *Gateway) noticed(ctx context.Context, path string, o pay.Observation, b
 	if o.Hint {
 		return g.hinted(ctx, path, o, heard)
 	}
-	p, err := g.DB.PaymentByOutTradeNo(ctx, o.Account, o.OutTradeNo)
+	p, err := g.DB.ToWrite().PaymentByOutTradeNo(ctx, o.Account, o.OutTradeNo)
 	if errors.Is(err, store.ErrNotFound) {
 		heard.Outcome, heard.Code = outcomeUnknownOrder, string(o.State)
 		g.refuse(path, heard, "authentic, but no attempt here has this number")
@@ -91,7 +91,7 @@ func (g *Gateway) noticed(ctx context.Context, path string, o pay.Observation, b
 // once per arrivalGap.
 func (g *Gateway) hinted(ctx context.Context, path string, o pay.Observation, heard store.Exchange) bool {
 	heard.Code = codeHint
-	p, err := g.DB.PaymentByOutTradeNo(ctx, o.Account, o.OutTradeNo)
+	p, err := g.DB.ToWrite().PaymentByOutTradeNo(ctx, o.Account, o.OutTradeNo)
 	if err == nil {
 		a := p.AttemptByNumber(o.OutTradeNo)
 		heard.AttemptID = a.ID

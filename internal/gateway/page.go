@@ -139,7 +139,7 @@ func fit(info channel.Info, d Device) channel.Product {
 
 // Go is a payer's choice of a method: it opens or reuses an attempt and says where to go.
 func (g *Gateway) Go(ctx context.Context, in PageInput, clientIP string) (Leave, error) {
-	p, err := g.DB.PaymentByToken(ctx, in.Token)
+	p, err := g.DB.ToWrite().PaymentByToken(ctx, in.Token)
 	if err != nil {
 		return Leave{}, notFound(err)
 	}

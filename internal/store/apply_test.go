@@ -40,6 +40,9 @@ func TestApplyAndLoad(t *testing.T) {
 			"order":       func() (pay.Payment, error) { return w.PaymentByOrder(ctx, "shop", "order") },
 			"number":      func() (pay.Payment, error) { return w.PaymentByOutTradeNo(ctx, "acc", want.Attempts[0].OutTradeNo) },
 			"transaction": func() (pay.Payment, error) { return w.PaymentByTransaction(ctx, "shop", "tx-1") },
+			"number, to write": func() (pay.Payment, error) {
+				return w.ToWrite().PaymentByOutTradeNo(ctx, "acc", want.Attempts[0].OutTradeNo)
+			},
 		} {
 			p, err := load()
 			must(t, err)
@@ -56,6 +59,7 @@ func TestApplyAndLoad(t *testing.T) {
 			}
 		}
 		for name, load := range map[string]func() (pay.Payment, error){
+			"no id, to write":               func() (pay.Payment, error) { return w.ToWrite().Payment(ctx, "pay_none") },
 			"A95 refund of another shop":    func() (pay.Payment, error) { return w.PaymentByRefund(ctx, "other", refund.ID) },
 			"A95 refund no of another shop": func() (pay.Payment, error) { return w.PaymentByRefundNo(ctx, "other", "r1") },
 		} {

@@ -58,22 +58,27 @@ func (s *stamp) Scan(src any) error {
 	return err
 }
 
-// unpacking scans the columns of a row that came as one JSON array.
+// unpacking scans the columns of a row that comes as one JSON array.
 func unpacking(scan scan) scan {
 	return func(dest ...any) error {
 		var row []byte
 		if err := scan(&row); err != nil {
 			return err
 		}
-		n := len(dest)
-		if err := json.Unmarshal(row, &dest); err != nil { // into what each of dest points to
-			return fmt.Errorf("store: reading a row: %w", err)
-		}
-		if len(dest) != n {
-			return fmt.Errorf("store: a row of %d columns instead of %d", len(dest), n)
-		}
-		return nil
+		return unpack(row, dest)
 	}
+}
+
+// unpack reads a JSON array into what each of dest points to; null leaves it as it is.
+func unpack(row []byte, dest []any) error {
+	n := len(dest)
+	if err := json.Unmarshal(row, &dest); err != nil {
+		return fmt.Errorf("store: reading a row: %w", err)
+	}
+	if len(dest) != n {
+		return fmt.Errorf("store: a row of %d columns instead of %d", len(dest), n)
+	}
+	return nil
 }
 
 // UnmarshalJSON reads a packed column.

@@ -13,26 +13,35 @@ import (
 var (
 	paymentRow = of("p", paymentColumns) + ", p.watched_until, " +
 		"CASE WHEN EXISTS (SELECT 1 FROM refunds r WHERE r.payment_id = p.id) THEN 1 ELSE 0 END, " + of("a", attemptColumns)
-	selectPayment = "SELECT " + paymentRow + " FROM payments p LEFT JOIN attempts a ON a.payment_id = p.id WHERE "
-	orderAttempts = " ORDER BY a.created_at, a.id"
 
-	selectRefunds = "SELECT " + refundColumns + " FROM refunds WHERE payment_id = $1 ORDER BY created_at, id"
+	selectRefunds = wideQuery(refundColumns, "FROM refunds WHERE payment_id = $1 ORDER BY created_at, id")
 
-	paymentByID    = selectPayment + "p.id = $1" + orderAttempts
-	paymentByToken = selectPayment + "p.token = $1" + orderAttempts
-	paymentByOrder = selectPayment + `p.id = (SELECT o.id FROM (
+	paymentByID    = paymentBy("p.id = $1")
+	paymentByToken = paymentBy("p.token = $1")
+	paymentByOrder = paymentBy(`p.id = (SELECT o.id FROM (
 		SELECT id, created_at, 0 AS over FROM payments WHERE shop = $1 AND order_no = $2 AND status IN ('open', 'paid')
 		UNION ALL
 		SELECT id, created_at, 1 AS over FROM payments WHERE shop = $1 AND order_no = $2 AND status = 'closed'
-		) o ORDER BY o.over, o.created_at DESC, o.id DESC LIMIT 1)` + orderAttempts
-	paymentByOutTradeNo = selectPayment + `p.id = (SELECT t.payment_id FROM attempts t WHERE t.out_trade_no = $2
-		ORDER BY CASE WHEN t.account = $1 THEN 0 ELSE 1 END, t.created_at LIMIT 1)` + orderAttempts
-	paymentByTransaction = selectPayment + `p.id = (SELECT t.payment_id FROM attempts t JOIN payments s ON s.id = t.payment_id
-		WHERE t.transaction_id = $2 AND s.shop = $1 ORDER BY t.created_at LIMIT 1)` + orderAttempts
-	paymentByRefund   = selectPayment + "p.id = (SELECT r.payment_id FROM refunds r WHERE r.id = $2 AND r.shop = $1)" + orderAttempts
-	paymentByRefundNo = selectPayment + `p.id = (SELECT r.payment_id FROM refunds r
-		WHERE r.shop = $1 AND r.refund_no = $2 AND r.external = 0)` + orderAttempts
+		) o ORDER BY o.over, o.created_at DESC, o.id DESC LIMIT 1)`)
+	paymentByOutTradeNo = paymentBy(`p.id = (SELECT t.payment_id FROM attempts t WHERE t.out_trade_no = $2
+		ORDER BY CASE WHEN t.account = $1 THEN 0 ELSE 1 END, t.created_at LIMIT 1)`)
+	paymentByTransaction = paymentBy(`p.id = (SELECT t.payment_id FROM attempts t JOIN payments s ON s.id = t.payment_id
+		WHERE t.transaction_id = $2 AND s.shop = $1 ORDER BY t.created_at LIMIT 1)`)
+	paymentByRefund   = paymentBy("p.id = (SELECT r.payment_id FROM refunds r WHERE r.id = $2 AND r.shop = $1)")
+	paymentByRefundNo = paymentBy(`p.id = (SELECT r.payment_id FROM refunds r
+		WHERE r.shop = $1 AND r.refund_no = $2 AND r.external = 0)`)
 )
+
+func paymentBy(where string) wide {
+	return wideQuery(paymentRow, "FROM payments p LEFT JOIN attempts a ON a.payment_id = p.id WHERE "+where+" ORDER BY a.created_at, a.id")
+}
+
+// wide is a query of many columns. packed selects them as one JSON array: SQLite's driver asks five things of each column.
+type wide struct{ text, packed string }
+
+func wideQuery(columns, rest string) wide {
+	return wide{"SELECT " + columns + " " + rest, "SELECT json_array(" + columns + ") " + rest}
+}
 
 // Payment loads a payment with its attempts and refunds, in order of creation, by its id.
 func (db *DB) Payment(ctx context.Context, id string) (pay.Payment, error) {
@@ -70,10 +79,10 @@ func (db *DB) PaymentByRefundNo(ctx context.Context, shop, refundNo string) (pay
 	return db.load(ctx, paymentByRefundNo, shop, refundNo)
 }
 
-func (db *DB) load(ctx context.Context, query string, args ...any) (pay.Payment, error) {
+func (db *DB) load(ctx context.Context, query wide, args ...any) (pay.Payment, error) {
 	var p pay.Payment
 	var hasRefunds flag
-	err := db.read(ctx, stmt{text: query, wide: paymentRow, args: args, row: func(scan scan) error {
+	err := db.read(ctx, stmt{text: query.text, packed: query.packed, args: args, row: func(scan scan) error {
 		var a pay.Attempt
 		if err := scan(append(paymentDest(&p, &hasRefunds), attemptDest(&a)...)...); err != nil {
 			return err
@@ -87,7 +96,7 @@ func (db *DB) load(ctx context.Context, query string, args ...any) (pay.Payment,
 		return pay.Payment{}, ErrNotFound
 	}
 	if err == nil && bool(hasRefunds) {
-		err = db.read(ctx, stmt{text: selectRefunds, args: []any{p.ID}, row: func(scan scan) error {
+		err = db.read(ctx, stmt{text: selectRefunds.text, packed: selectRefunds.packed, args: []any{p.ID}, row: func(scan scan) error {
 			var r pay.Refund
 			err := scan(refundDest(&r)...)
 			p.Refunds = append(p.Refunds, r)

@@ -236,6 +236,8 @@ func (p *pg) tx(ctx context.Context, f func(run) error) error {
 	})
 }
 
+func (p *pg) toWrite() engine { return p }
+
 func (p *pg) clock(ctx context.Context) (time.Time, error) {
 	var ms int64
 	err := p.pool.QueryRow(ctx, `SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)`).Scan(&ms)

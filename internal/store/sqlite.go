@@ -163,34 +163,65 @@ func (s *lite) read(ctx context.Context, q stmt) error {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	p, err := s.prepare(ctx, q) //nolint:sqlclosecheck // kept until close
+	text, row := q.text, q.row
+	if q.packed != "" {
+		text, row = q.packed, func(scan scan) error { return q.row(unpacking(scan)) }
+	}
+	p, err := s.prepare(ctx, text) //nolint:sqlclosecheck // kept until close
 	if err != nil {
 		return err
-	}
-	row := q.row
-	if q.wide != "" {
-		row = func(scan scan) error { return q.row(unpacking(scan)) }
 	}
 	rows, err := p.QueryContext(ctx, q.args...)
 	return each(rows, err, row)
 }
 
-func (s *lite) prepare(ctx context.Context, q stmt) (*sql.Stmt, error) {
-	if p, ok := s.prepared.Load(q.text); ok {
+func (s *lite) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
+	if p, ok := s.prepared.Load(text); ok {
 		return p.(*sql.Stmt), nil
-	}
-	text := q.text
-	if q.wide != "" {
-		text = strings.Replace(text, q.wide, "json_array("+q.wide+")", 1)
 	}
 	p, err := s.readers.PrepareContext(ctx, text)
 	if err != nil {
 		return nil, err
 	}
-	if first, loaded := s.prepared.LoadOrStore(q.text, p); loaded {
+	if first, loaded := s.prepared.LoadOrStore(text, p); loaded {
 		return first.(*sql.Stmt), p.Close() //nolint:sqlclosecheck // another reader's came first
 	}
 	return p, nil
+}
+
+// warm is lite that reads packed rows on the write connection. They are handed on after the commit: until then they may
+// hold what a neighbour in the group wrote and a rollback takes back.
+type warm struct{ *lite }
+
+func (s *lite) toWrite() engine { return warm{s} }
+
+func (s warm) read(ctx context.Context, q stmt) error {
+	if q.packed == "" {
+		return s.lite.read(ctx, q)
+	}
+	var rows [][]byte
+	err := s.writer.do(ctx, func(run run) error {
+		rows = nil // of a transaction that was rolled back
+		err := run(stmt{text: q.packed, args: q.args, row: func(scan scan) error {
+			var row []byte
+			err := scan(&row)
+			rows = append(rows, row)
+			return err
+		}})
+		if err != nil {
+			return untouched{err}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if err := q.row(func(dest ...any) error { return unpack(row, dest) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *lite) write(ctx context.Context, batch ...stmt) error {

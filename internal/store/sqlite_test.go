@@ -10,6 +10,10 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"piaohao/internal/pay"
 )
 
 func newLite(t *testing.T) *world {
@@ -106,6 +110,48 @@ func TestFailedCommitFailsEveryone(t *testing.T) {
 		t.Errorf("%d payments", n)
 	}
 	must(t, w.Apply(t.Context(), w.newPayment("next"))) // no disk error: the writer goes on
+}
+
+// A load shares the transaction of its neighbours: what one of them wrote and a rollback took back is not handed on.
+func TestLoadToWriteSeesNothingUncommitted(t *testing.T) {
+	t.Parallel()
+	w := newLite(t)
+	p := w.stored(w.newPayment("order"))
+	rename := stmt{text: `UPDATE payments SET subject = 'never' WHERE id = $1`, args: []any{p.ID}}
+	fails := errors.New("fails")
+	runs := 0
+	var errs [3]error
+	var got pay.Payment
+	let := w.held()
+	var wg sync.WaitGroup
+	for i, op := range []func() error{
+		func() error { // fails only when the group is undone and it runs alone
+			return w.tx(context.Background(), func(run run) error {
+				if runs++; runs > 1 {
+					return fails
+				}
+				return run(rename)
+			})
+		},
+		func() (err error) {
+			got, err = w.ToWrite().Payment(context.Background(), p.ID)
+			return err
+		},
+		func() error {
+			return w.tx(context.Background(), func(run run) error { return errors.Join(run(rename), fails) })
+		},
+	} {
+		wg.Go(func() { errs[i] = op() })
+		w.queued(i + 1)
+	}
+	let()
+	wg.Wait()
+	if !errors.Is(errs[0], fails) || errs[1] != nil || !errors.Is(errs[2], fails) || runs != 2 {
+		t.Errorf("%v, %d runs", errs, runs)
+	}
+	if diff := cmp.Diff(p, got); diff != "" {
+		t.Errorf("-stored +loaded: %s", diff)
+	}
 }
 
 func TestManyWritesShareOneCommit(t *testing.T) {
@@ -292,14 +338,14 @@ func TestQueriesUseIndexes(t *testing.T) {
 		args       int
 		want       []string
 	}{
-		{"by id", paymentByID, 1, []string{"p USING INDEX sqlite_autoindex_payments_1", "a USING INDEX attempts_payment"}},
-		{"by token", paymentByToken, 1, []string{"payments_token"}},
-		{"by order", paymentByOrder, 2, []string{"payments_order ", "payments_order_closed"}},
-		{"by out_trade_no", paymentByOutTradeNo, 2, []string{"attempts_out_trade_no"}},
-		{"by transaction", paymentByTransaction, 2, []string{"attempts_transaction"}},
-		{"refunds", selectRefunds, 1, []string{"refunds_payment"}},
-		{"by refund", paymentByRefund, 2, []string{"sqlite_autoindex_refunds_1"}},
-		{"by refund_no", paymentByRefundNo, 2, []string{"refunds_number"}},
+		{"by id", paymentByID.packed, 1, []string{"p USING INDEX sqlite_autoindex_payments_1", "a USING INDEX attempts_payment"}},
+		{"by token", paymentByToken.packed, 1, []string{"payments_token"}},
+		{"by order", paymentByOrder.packed, 2, []string{"payments_order ", "payments_order_closed"}},
+		{"by out_trade_no", paymentByOutTradeNo.packed, 2, []string{"attempts_out_trade_no"}},
+		{"by transaction", paymentByTransaction.packed, 2, []string{"attempts_transaction"}},
+		{"refunds", selectRefunds.packed, 1, []string{"refunds_payment"}},
+		{"by refund", paymentByRefund.packed, 2, []string{"sqlite_autoindex_refunds_1"}},
+		{"by refund_no", paymentByRefundNo.packed, 2, []string{"refunds_number"}},
 		{"bucket of refunds", fmt.Sprintf(refundBucket, two), 5, []string{"refunds_due"}},
 		{"due refund", refundDue, 3, []string{"refunds_due (account=? AND due_at<?)"}},
 		{"next due refund", fmt.Sprintf(refundNext, one), 2, []string{"refunds_due", "refunds_leased"}},

@@ -78,6 +78,8 @@ type engine interface {
 	write(ctx context.Context, batch ...stmt) error
 	// tx is write for statements that depend on each other. f may run twice; its error rolls back.
 	tx(ctx context.Context, f func(run run) error) error
+	// toWrite is the engine for who loads payments to change them.
+	toWrite() engine
 	clock(ctx context.Context) (time.Time, error)
 	dialect() dialect
 	close() error
@@ -90,12 +92,12 @@ type (
 
 // stmt is one SQL statement with what to do with its outcome.
 type stmt struct {
-	text string
-	wide string // where text selects many columns: their list as it stands in it. SQLite reads them as one value
-	args []any
-	row  func(scan) error // called for each row of a query or RETURNING; nil: no rows
-	hit  *int64           // when set, receives the number of rows written
-	one  bool             // exactly one row must be written; a batch of PostgreSQL's tells only after its commit
+	text   string
+	packed string // text for SQLite, which selects the row as one JSON array; "" = as text has it
+	args   []any
+	row    func(scan) error // called for each row of a query or RETURNING; nil: no rows
+	hit    *int64           // when set, receives the number of rows written
+	one    bool             // exactly one row must be written; a batch of PostgreSQL's tells only after its commit
 }
 
 // dialect holds the words in which the engines differ.
@@ -163,6 +165,14 @@ func sameMode(stored, mode string) error {
 
 // Close ends the writer, answers what is still queued with ErrClosed, and gives the lock back.
 func (db *DB) Close() error { return db.closing() }
+
+// ToWrite is db for who loads a payment in order to change it. On SQLite such a load waits for the commit under way, and
+// finds in memory what was written last, while every commit makes the connections that only read forget what they held.
+func (db *DB) ToWrite() *DB {
+	other := *db
+	other.engine = db.toWrite()
+	return &other
+}
 
 // Engine returns "sqlite" or "postgres".
 func (db *DB) Engine() string { return db.dialect().name }

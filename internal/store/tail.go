@@ -42,6 +42,9 @@ const (
 // NumberEvents gives events that became visible their place in the global order and returns how many. Only
 // PostgreSQL has something to do: SQLite's writer numbers them as it writes.
 func (db *DB) NumberEvents(ctx context.Context) (int, error) {
+	if db.dialect().alone {
+		return 0, nil
+	}
 	var waiting flag
 	err := db.found(ctx, unnumbered, nil, &waiting)
 	if err != nil || !bool(waiting) {

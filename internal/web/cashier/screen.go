@@ -34,17 +34,21 @@ func mustPages(lang string) map[string]*template.Template {
 	return all
 }
 
-// named is a text that a template names itself.
-var named = regexp.MustCompile(`{{\$?\.T "([^"]+)"}}`)
+// named is a text or a file of ours that a template names itself.
+var named = regexp.MustCompile(`{{\$?\.(T|Asset) "([^"]+)"}}`)
 
-// mustTemplate is a template whose own texts stand in it, so that a page looks up only what depends on the payment.
+// mustTemplate is a template with what it names itself in it, so that a page looks up only what depends on the payment.
 func mustTemplate(name, lang string) string {
 	raw, err := templateFiles.ReadFile("templates/" + name + ".html")
 	if err != nil {
 		panic(err) // embedded: the build is broken
 	}
 	return named.ReplaceAllStringFunc(string(raw), func(action string) string {
-		return template.HTMLEscapeString(textOf(lang).word(named.FindStringSubmatch(action)[1]))
+		name := named.FindStringSubmatch(action)
+		if name[1] == "Asset" {
+			return assetPaths[name[2]]
+		}
+		return template.HTMLEscapeString(textOf(lang).word(name[2]))
 	})
 }
 
@@ -254,6 +258,3 @@ func (s *screen) Others() []gateway.Choice {
 	}
 	return others
 }
-
-// Asset is the path of an embedded file with its hash in the name.
-func (s *screen) Asset(name string) string { return assetPaths[name] }
