@@ -48,7 +48,13 @@ func makeTestKeys(path string) (testKeys, error) {
 	if err != nil {
 		return k, err
 	}
-	if err := os.WriteFile(path, append(text, '\n'), 0o600); err != nil {
+	// Under another name first: a process that is killed in between leaves no half file.
+	fresh := path + ".new"
+	err = os.WriteFile(fresh, append(text, '\n'), 0o600)
+	if err == nil {
+		err = os.Rename(fresh, path)
+	}
+	if err != nil {
 		return k, fmt.Errorf("cannot write the test keys: %w", err)
 	}
 	return k, nil

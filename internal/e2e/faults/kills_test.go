@@ -41,15 +41,7 @@ func TestKillAtEveryOperation(t *testing.T) {
 		k.walk(ctx, t, "sqlite", "alipay")
 		k.walk(ctx, t, "postgres", "wechat")
 	}
-	books := w.books(ctx)
-	for _, p := range k.purchases {
-		if err := p.checkBooks(books); err != nil {
-			t.Error(err)
-		}
-	}
-	if k.kills == 0 {
-		t.Error("nothing was killed")
-	}
+	k.compareBooks(ctx, t)
 	totals.Write(t, "operations", k.rows()...)
 }
 
@@ -60,7 +52,7 @@ type killer struct {
 	mu        sync.Mutex
 	purchases []*purchase
 	kills     int
-	unreached int
+	missed    int // flows without a kill
 	points    []totals.Row
 }
 
@@ -94,19 +86,41 @@ func (k *killer) walk(ctx context.Context, t *testing.T, engine, method string) 
 
 // life is one installation from its first start to the end of a refunded payment.
 func (k *killer) life(ctx context.Context, t *testing.T, engine, method string, setting string) {
-	h := newHouse(t, k.town, databaseOf(t, engine))
+	k.serve(ctx, t, newHouse(t, k.town, databaseOf(t, engine)), method, setting)
+}
+
+func (k *killer) serve(ctx context.Context, t *testing.T, h *house, method string, settings ...string) {
 	k.mu.Lock()
 	p := &purchase{orderNo: fmt.Sprintf("point-%05d", len(k.purchases)), method: method, amount: 1000 + int64(len(k.purchases)), refunded: 300}
 	k.purchases = append(k.purchases, p)
 	k.mu.Unlock()
-	if err := h.live(ctx, p, setting); err != nil {
+	if err := h.live(ctx, p, settings...); err != nil {
 		t.Errorf("%v\n%s", err, h.process.tail())
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.kills += h.kills
-	if strings.HasPrefix(setting, "FAULT_POINT=") && h.kills == 0 {
-		k.unreached++
+	if h.kills == 0 {
+		k.missed++
+	}
+}
+
+// unharmed is how many flows came to their end without a kill.
+func (k *killer) unharmed() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.missed
+}
+
+func (k *killer) compareBooks(ctx context.Context, t *testing.T) {
+	books := k.town.books(ctx)
+	for _, p := range k.purchases {
+		if err := p.checkBooks(books); err != nil {
+			t.Error(err)
+		}
+	}
+	if k.kills == 0 {
+		t.Error("nothing was killed")
 	}
 }
 
@@ -123,6 +137,48 @@ func (h *house) live(ctx context.Context, p *purchase, settings ...string) error
 	h.checkSettled()
 	h.checkHeard()
 	return h.verdict()
+}
+
+// mostWrites bounds the walk over the writes of one thread: a flow has a few hundred.
+const mostWrites = 2000
+
+// TestKillAtEveryWrite kills the program at the N-th write of one of its threads, whatever file or socket it goes to, from
+// the first start on; strace counts each thread's for itself, so that N walks until a flow comes to its end unharmed.
+// What must hold is that of TestKillAtEveryOperation (I-06).
+func TestKillAtEveryWrite(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	k := &killer{town: newTown(ctx, t, hooked, fast)}
+	walk := []int{2, 60} // the first of them is that of the test keys
+	if soak {
+		walk = nil
+		for n := 1; n <= mostWrites; n++ {
+			walk = append(walk, n)
+		}
+	}
+	places := make(chan struct{}, atOnce)
+	var all sync.WaitGroup
+	for i, n := range walk {
+		places <- struct{}{}
+		if k.unharmed() >= 3*atOnce {
+			break // no thread writes so often
+		}
+		all.Go(func() {
+			defer func() { <-places }()
+			t.Run(fmt.Sprintf("write %d", n), func(t *testing.T) {
+				h := newHouse(t, k.town, "")
+				h.under = []string{
+					"strace", "-f", "-qq", "-o", "/dev/null", "-e", "signal=none", "-e", "trace=write,pwrite64",
+					"-e", fmt.Sprintf("inject=write,pwrite64:signal=KILL:when=%d", n),
+				}
+				k.serve(ctx, t, h, []string{"wechat", "alipay"}[i%2])
+			})
+		})
+	}
+	all.Wait()
+	k.compareBooks(ctx, t)
+	totals.Write(t, "writes killed", totals.Row{What: "kills, each at another write of a thread", Found: k.kills},
+		totals.Row{What: "flows, each ended paid and refunded, with the platform's books in agreement", Found: len(k.purchases)})
 }
 
 // TestKillsSee plants a mistake: the parts of a Change become durable one after the other. A kill between two of them must
@@ -151,7 +207,7 @@ func databaseOf(t *testing.T, engine string) string {
 
 func (k *killer) rows() []totals.Row {
 	return append(k.points, totals.Row{What: "kills, each with everything acknowledged there at that moment", Found: k.kills},
-		totals.Row{What: "points that a run did not come to, because it polled less than the one that counted", Found: k.unreached},
+		totals.Row{What: "flows without a kill: those that counted, and those that polled less than they", Found: k.missed},
 		totals.Row{What: "flows, each ended paid and refunded, with the platform's books in agreement", Found: len(k.purchases)})
 }
 
