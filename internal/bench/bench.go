@@ -206,10 +206,10 @@ func (b *bench) over(ctx context.Context, from string, env []string, do func(g *
 func (b *bench) add(name string, value float64) { b.samples[name] = append(b.samples[name], value) }
 
 // used runs a load and keeps what it cost the child, in µs of CPU for each call, and how many calls it took a second.
-func (b *bench) used(ctx context.Context, name string, c *child, l load) (outcome, error) {
+func (b *bench) used(ctx context.Context, name string, c *child, l load) error {
 	before, err := c.settle(ctx)
 	if err != nil {
-		return outcome{}, err
+		return err
 	}
 	l.addr = c.addr
 	if l.callers == 0 {
@@ -217,27 +217,27 @@ func (b *bench) used(ctx context.Context, name string, c *child, l load) (outcom
 	}
 	out, err := l.run(ctx)
 	if err != nil {
-		return out, fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	after, err := c.settle(ctx)
 	b.add(name, float64((after-before).Nanoseconds())/1000/float64(out.calls))
 	b.add(name+" rate", out.rate())
-	return out, err
+	return err
 }
 
 // beside measures a load at the gateway and the same calls at a bare handler that answers the same.
 func (b *bench) beside(ctx context.Context, name string, g *child, l load, bare answer) error {
-	if _, err := b.used(ctx, name, g, l); err != nil {
+	if err := b.used(ctx, name, g, l); err != nil {
 		return err
 	}
 	first := line{addr: g.addr}
 	defer first.close()
 	if bare.Body == "" && bare.Status == 0 { // what the gateway answers to the same call
-		resp, err := first.do(ctx, l.calls[0])
+		header, err := first.do(ctx, l.calls[0])
 		if err != nil {
 			return err
 		}
-		bare.Status, bare.Type, bare.Body = resp.StatusCode, resp.Header.Get("Content-Type"), first.body.String()
+		bare.Status, bare.Type, bare.Body = l.calls[0].status, header.Get("Content-Type"), first.body.String()
 	}
 	if err := b.floors.ask(ctx, "/floor/answer", bare, nil); err != nil {
 		return err
@@ -246,8 +246,7 @@ func (b *bench) beside(ctx context.Context, name string, g *child, l load, bare 
 	for i := range calls {
 		calls[i].body = ""
 	}
-	_, err := b.used(ctx, "bare "+name, b.floors, load{calls: calls})
-	return err
+	return b.used(ctx, "bare "+name, b.floors, load{calls: calls})
 }
 
 // did asks the floors for a job and keeps what it cost.

@@ -55,7 +55,11 @@ func must(t *testing.T, err error) {
 
 func TestRun(t *testing.T) {
 	t.Parallel()
-	for _, engine := range []string{"SQLite", "PostgreSQL"} {
+	engines := []string{"SQLite"}
+	if os.Getenv("PIAOHAO_SOAK") == "1" { // a server for each part of a run costs a minute
+		engines = append(engines, "PostgreSQL")
+	}
+	for _, engine := range engines {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			o := short(t)
@@ -67,24 +71,76 @@ func TestRun(t *testing.T) {
 			if r.Engine != engine || len(r.Ratios) != len(ratios)+1 || len(r.Limits) != len(limits) || len(r.Parts) != len(partNames) || len(r.Steps) != 2 {
 				t.Errorf("report %+v", r)
 			}
-			for _, x := range r.Ratios {
-				if !(x.CPU > 0 && x.Rate > 0 && x.Got > 0 && x.Speed > 0) {
-					t.Errorf("%s has no figure: %+v", x.Name, x)
-				}
-			}
-			for _, l := range r.Limits {
-				if l.Got == 0 {
-					t.Errorf("%s has no figure", l.Name)
-				}
-			}
-			for _, p := range r.Parts {
-				if !(p.CPU > 0 && p.Rate > 0) {
-					t.Errorf("%s has no figure: %+v", p.Name, p)
-				}
-			}
+			figured(t, r)
 			written(t, r)
+		})
+	}
+}
+
+// figured looks for figures that nobody took.
+func figured(t *testing.T, r Report) {
+	t.Helper()
+	costs := r.Parts
+	for _, x := range r.Ratios {
+		costs = append(append(costs, x.Cost), x.Parts...)
+		if !(x.Got > 0 && x.Speed > 0) {
+			t.Errorf("%s has no figure: %+v", x.Name, x)
+		}
+	}
+	for _, c := range costs {
+		if !(c.CPU > 0 && c.Rate > 0) {
+			t.Errorf("%s has no figure: %+v", c.Name, c)
+		}
+	}
+	for _, l := range r.Limits {
+		if l.Got == 0 {
+			t.Errorf("%s has no figure", l.Name)
+		}
+	}
+}
+
+// TestDatabases: what a run begins with holds every rule, on both engines, and nothing is left of it.
+func TestDatabases(t *testing.T) {
+	t.Parallel()
+	for _, engine := range []string{"SQLite", "PostgreSQL"} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			address := ""
 			if engine == "PostgreSQL" {
-				left(t, o.Database)
+				address = storetest.Empty(t)
+			}
+			b := &bench{Options: Options{earlier: 30}}
+			var err error
+			b.databases, err = openDatabases(t.TempDir(), address, true)
+			must(t, err)
+			must(t, b.databases.create(t.Context(), "one"))
+			_, err = store.Migrate(t.Context(), b.databases.options("one"))
+			must(t, err)
+			told := int64(0)
+			must(t, b.databases.fill(t.Context(), "one", 0, 10, func(n int64) { told += n }))
+			must(t, b.databases.fill(t.Context(), "one", 10, b.earlier, func(n int64) { told += n }))
+			must(t, b.databases.restore(t.Context(), "one", "two"))
+			must(t, b.verify(t.Context(), "two", expected{}))
+			changes, err := changesOf(t.Context(), job{Kind: "create", Times: 20, DSN: b.databases.address("two")})
+			must(t, err)
+			m, err := commits(t.Context(), b.databases.address("two"), changes, 8)
+			must(t, err)
+			if told != b.earlier || m.CPU <= 0 || m.P50 <= 0 {
+				t.Errorf("told of %d, commits took %+v", told, m)
+			}
+			must(t, b.verify(t.Context(), "two", expected{}))
+			must(t, b.databases.restore(t.Context(), "one", "two"))
+			db, err := b.databases.open("two")
+			must(t, err)
+			var n int64
+			must(t, db.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM payments`).Scan(&n))
+			must(t, db.Close())
+			if n != b.earlier {
+				t.Errorf("%d payments in a restored database", n)
+			}
+			must(t, b.databases.close())
+			if engine == "PostgreSQL" {
+				left(t, address)
 			}
 		})
 	}
@@ -109,7 +165,7 @@ func written(t *testing.T, r Report) {
 	}
 	picture, err := os.Open(filepath.Join(dir, name+".svg"))
 	must(t, err)
-	defer picture.Close()
+	t.Cleanup(func() { must(t, picture.Close()) })
 	lines := 0
 	for d := xml.NewDecoder(picture); ; {
 		token, err := d.Token()
@@ -156,7 +212,7 @@ func left(t *testing.T, address string) {
 	name := address[strings.LastIndex(address, "/")+1 : strings.Index(address, "?")]
 	db, err := d.open(name)
 	must(t, err)
-	defer db.Close()
+	t.Cleanup(func() { must(t, db.Close()) })
 	var n int
 	must(t, db.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM pg_database WHERE datname LIKE 'piaohao_bench%'`).Scan(&n))
 	if n != 0 {
@@ -223,7 +279,7 @@ func (b *bench) tamper(t *testing.T, name string, texts ...string) {
 	t.Helper()
 	db, err := b.databases.open(name)
 	must(t, err)
-	defer db.Close()
+	t.Cleanup(func() { must(t, db.Close()) })
 	for _, trigger := range []string{
 		"payments_identity", "payments_paid_once", "payments_status", "attempts_identity", "attempts_paid_once", "attempts_status",
 	} {
@@ -250,7 +306,7 @@ func TestLoadCountsFromTheIntendedStart(t *testing.T) {
 	addr := strings.TrimPrefix(server.URL, "http://")
 	calls := make([]call, 20)
 	for i := range calls {
-		calls[i] = newCall("GET", addr, "/", nil, http.StatusOK, "ok")
+		calls[i] = newCall("GET", addr, "/", nil, nil, http.StatusOK, "ok")
 	}
 	out, err := load{addr: addr, calls: calls, callers: 1, rate: 1000}.run(t.Context())
 	must(t, err)

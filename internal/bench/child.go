@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -124,7 +125,7 @@ func (b *bench) startChild(spec childSpec, stdout io.Writer, env ...string) (*ch
 	if err != nil {
 		return nil, err
 	}
-	defer stderr.Close()
+	defer func() { _ = stderr.Close() }() // the child has its own
 	cmd.Stderr = stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -144,7 +145,7 @@ func (b *bench) startFloors() (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // one line was all
 	c, err := b.startChild(childSpec{Floor: true}, w)
 	_ = w.Close() // the child has its own
 	if err != nil {
@@ -190,7 +191,7 @@ func (b *bench) lastWords() string {
 func (c *child) answers(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
-	first := newCall("GET", c.addr, path, nil, 200, "")
+	first := newCall(http.MethodGet, c.addr, path, nil, nil, http.StatusOK, "")
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {

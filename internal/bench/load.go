@@ -31,14 +31,14 @@ type call struct {
 	body   string // the answer's body must have it
 }
 
-// newCall writes a request down. header is name, value, and so on.
-func newCall(method, addr, path string, body []byte, status int, want string, header ...string) call {
+// newCall writes a request down.
+func newCall(method, addr, path string, header http.Header, body []byte, status int, want string) call {
 	r, err := http.NewRequestWithContext(context.Background(), method, "http://"+addr+path, bytes.NewReader(body))
 	if err != nil {
 		panic(err) // addresses and paths are ours
 	}
-	for i := 0; i < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
+	if header != nil {
+		r.Header = header
 	}
 	var raw bytes.Buffer
 	if err := r.Write(&raw); err != nil {
@@ -55,8 +55,8 @@ type line struct {
 	body bytes.Buffer // of the last answer
 }
 
-// do makes one call; body holds its answer until the next.
-func (l *line) do(ctx context.Context, c call) (*http.Response, error) {
+// do makes one call and returns the answer's header; body holds the rest of it until the next.
+func (l *line) do(ctx context.Context, c call) (http.Header, error) {
 	if l.conn == nil {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.addr)
 		if err != nil {
@@ -64,14 +64,14 @@ func (l *line) do(ctx context.Context, c call) (*http.Response, error) {
 		}
 		l.conn, l.in = conn, bufio.NewReader(conn)
 	}
-	resp, err := l.exchange(c)
+	header, err := l.exchange(c)
 	if err != nil {
 		l.close()
 	}
-	return resp, err
+	return header, err
 }
 
-func (l *line) exchange(c call) (*http.Response, error) {
+func (l *line) exchange(c call) (http.Header, error) {
 	if err := l.conn.SetDeadline(time.Now().Add(callTimeout)); err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (l *line) exchange(c call) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // what counts was read
 	l.body.Reset()
 	if _, err := l.body.ReadFrom(io.LimitReader(resp.Body, maxAnswer)); err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (l *line) exchange(c call) (*http.Response, error) {
 		request, _, _ := bytes.Cut(c.raw, []byte("\r\n"))
 		return nil, fmt.Errorf("%s was answered %d %.200q", request, resp.StatusCode, l.body.Bytes())
 	}
-	return resp, nil
+	return resp.Header, nil
 }
 
 func (l *line) close() {
@@ -174,10 +174,10 @@ func (l load) caller(ctx context.Context, next *atomic.Int64, began time.Time) (
 				}
 			}
 		}
-		resp, err := to.do(ctx, l.calls[i])
+		header, err := to.do(ctx, l.calls[i])
 		took := time.Since(start)
 		if err == nil && l.took != nil {
-			err = l.took(int(i), resp.Header, to.body.Bytes())
+			err = l.took(int(i), header, to.body.Bytes())
 		}
 		if err != nil {
 			failed, took = failed+1, callTimeout

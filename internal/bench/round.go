@@ -76,7 +76,7 @@ func (b *bench) status(ctx context.Context, g *child) error {
 	calls := make([]call, b.Size)
 	for i := range calls {
 		id := b.open[i%len(b.open)].ID
-		calls[i] = newCall("GET", b.addr, "/v1/payments/"+id, nil, http.StatusOK, id, "Authorization", "Bearer "+b.key)
+		calls[i] = newCall(http.MethodGet, b.addr, "/v1/payments/"+id, b.asShop(), nil, http.StatusOK, id)
 	}
 	return b.beside(ctx, "status", g, load{calls: calls}, answer{Pattern: "GET /v1/payments/{id}"})
 }
@@ -85,7 +85,7 @@ func (b *bench) status(ctx context.Context, g *child) error {
 func (b *bench) pages(ctx context.Context, g *child) error {
 	calls := make([]call, b.Size)
 	for i := range calls {
-		calls[i] = newCall("GET", b.addr, pathOf(b.open[i%len(b.open)].CashierURL), nil, http.StatusOK, "</html>")
+		calls[i] = newCall(http.MethodGet, b.addr, pathOf(b.open[i%len(b.open)].CashierURL), nil, nil, http.StatusOK, "</html>")
 	}
 	return b.beside(ctx, "page", g, load{calls: calls}, answer{Pattern: "GET /payment/process/{token}", Template: true})
 }
@@ -100,11 +100,10 @@ func (b *bench) writes(ctx context.Context, g *child) error {
 		return err
 	}
 	slow := b.Size / slowPart
-	if _, err := b.used(ctx, "create wechat", g, load{calls: b.creates("wechat", "wechat", slow)}); err != nil {
+	if err := b.used(ctx, "create wechat", g, load{calls: b.creates("wechat", "wechat", slow)}); err != nil {
 		return err
 	}
-	_, err := b.used(ctx, "visit", g, load{calls: b.goLinks(payments[1 : slow+1])})
-	return err
+	return b.used(ctx, "visit", g, load{calls: b.goLinks(payments[1 : slow+1])})
 }
 
 // bodyOf is what a call is answered; a call that fails is found by who makes it again.
@@ -204,7 +203,7 @@ func (b *bench) watched(ctx context.Context) error {
 			return expected{}, err
 		}
 		defer leave()
-		_, err = b.used(ctx, "watched notice", g, load{calls: b.notices(fixtures)})
+		err = b.used(ctx, "watched notice", g, load{calls: b.notices(fixtures)})
 		b.add("watchers", 100*(b.last("watched notice")/b.last("notice "+v3)-1))
 		return expected{paid: fixtures}, err
 	})
@@ -231,8 +230,8 @@ func watch(ctx context.Context, addr string, fixtures []fixture, n int) (leave f
 		mu.Lock()
 		conns = append(conns, conn)
 		mu.Unlock()
-		c := newCall("GET", addr, "/payment/events/"+path.Base(fixtures[i%len(fixtures)].Page), nil, http.StatusOK, "",
-			"X-Forwarded-For", fmt.Sprintf("10.1.%d.%d", i/250, i%250+1))
+		from := http.Header{"X-Forwarded-For": {fmt.Sprintf("10.1.%d.%d", i/250, i%250+1)}}
+		c := newCall(http.MethodGet, addr, "/payment/events/"+path.Base(fixtures[i%len(fixtures)].Page), from, nil, http.StatusOK, "")
 		if _, err := conn.Write(c.raw); err != nil {
 			return err
 		}
@@ -264,7 +263,7 @@ func (b *bench) large(ctx context.Context) error {
 	}
 	fixtures := b.fixture[v3]
 	return b.over(ctx, "many", nil, func(g *child) (expected, error) {
-		_, err := b.used(ctx, "notice of many", g, load{calls: b.notices(fixtures)})
+		err := b.used(ctx, "notice of many", g, load{calls: b.notices(fixtures)})
 		return expected{paid: fixtures, many: true}, err
 	})
 }

@@ -21,7 +21,7 @@ func changesOf(ctx context.Context, j job) ([][]store.Statement, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }() // it was only read
 	ids := id.New(time.Now)
 	out := make([][]store.Statement, 0, j.Times)
 	for i := range j.Times {

@@ -162,10 +162,14 @@ func (b *bench) creates(prefix, method string, n int) []call {
 		body, _ := json.Marshal(map[string]any{ // plain fields
 			"order_no": fmt.Sprintf("%s-%d", prefix, i), "amount": amount, "subject": subject, "method": method,
 		})
-		out[i] = newCall("POST", b.addr, "/v1/payments", body, http.StatusCreated, `"status":"open"`,
-			"Authorization", "Bearer "+b.key, "Content-Type", "application/json")
+		out[i] = newCall(http.MethodPost, b.addr, "/v1/payments", b.asShop(), body, http.StatusCreated, `"status":"open"`)
 	}
 	return out
+}
+
+// asShop are the headers of the default shop.
+func (b *bench) asShop() http.Header {
+	return http.Header{"Authorization": {"Bearer " + b.key}, "Content-Type": {"application/json"}}
 }
 
 // made collects the payments that creates were answered with.
@@ -178,7 +182,7 @@ func made(n int) ([]payment, func(int, http.Header, []byte) error) {
 func (b *bench) goLinks(payments []payment) []call {
 	out := make([]call, len(payments))
 	for i, p := range payments {
-		out[i] = newCall("GET", b.addr, pathOf(p.Action.URL), nil, http.StatusSeeOther, "")
+		out[i] = newCall(http.MethodGet, b.addr, pathOf(p.Action.URL), nil, nil, http.StatusSeeOther, "")
 	}
 	return out
 }
@@ -251,10 +255,6 @@ const fixtureCallers = 8
 func (b *bench) notices(fixtures []fixture) []call {
 	out := make([]call, len(fixtures))
 	for i, f := range fixtures {
-		var header []string
-		for name, values := range f.letter.header {
-			header = append(header, name, values[0])
-		}
 		want := "success"
 		switch {
 		case bytes.HasPrefix(f.letter.body, []byte("<")):
@@ -262,7 +262,7 @@ func (b *bench) notices(fixtures []fixture) []call {
 		case bytes.HasPrefix(f.letter.body, []byte("{")):
 			want = ""
 		}
-		out[i] = newCall("POST", b.addr, f.letter.path, f.letter.body, http.StatusOK, want, header...)
+		out[i] = newCall(http.MethodPost, b.addr, f.letter.path, f.letter.header, f.letter.body, http.StatusOK, want)
 	}
 	return out
 }
