@@ -129,7 +129,7 @@ func (b *bench) prepare(ctx context.Context) error {
 	if err := b.databases.create(ctx, name); err != nil {
 		return err
 	}
-	g, err := b.startGateway(ctx, name, false)
+	g, err := b.startGateway(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func (b *bench) prepare(ctx context.Context) error {
 		return err
 	}
 	for _, way := range ways {
-		if g, err = b.startGateway(ctx, name, way == v2); err != nil {
+		if g, err = b.startGateway(ctx, name, wayOf(way)...); err != nil {
 			return err
 		}
 		b.fixture[way], err = b.fixtures(ctx, way, b.Size, b.counted("payments by "+way, int64(b.Size)))
@@ -169,7 +169,7 @@ func (b *bench) prepare(ctx context.Context) error {
 
 // unpaid makes payments whose pages are looked at: whoever looks makes us ask the platform, and these are open there.
 func (b *bench) unpaid(ctx context.Context, name string) ([]payment, error) {
-	g, err := b.startGateway(ctx, name, false)
+	g, err := b.startGateway(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +190,7 @@ func (b *bench) over(ctx context.Context, from string, env []string, do func(g *
 	if err := b.databases.restore(ctx, from, name); err != nil {
 		return err
 	}
-	g, err := b.startGateway(ctx, name, false, env...)
+	g, err := b.startGateway(ctx, name, env...)
 	if err != nil {
 		return err
 	}

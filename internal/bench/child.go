@@ -11,16 +11,11 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"slices"
 	"time"
 
-	"piaohao/internal/channel"
 	"piaohao/internal/channel/all"
-	"piaohao/internal/channel/wechatv2"
 	"piaohao/internal/config"
 	"piaohao/internal/node"
-	"piaohao/internal/secret"
-	sims "piaohao/internal/sim/all"
 )
 
 // ChildVerb is the verb under which this program is its own child: the gateway that is measured, or the floors.
@@ -41,8 +36,6 @@ type childSpec struct {
 	Floor bool `json:"floor"` // else it is the gateway
 	// At is where the gateway's clock starts, in Unix milliseconds: what was signed for that moment stays good.
 	At int64 `json:"at"`
-	// Older lets the older protocol take new attempts. Both read notices.
-	Older bool `json:"older"`
 }
 
 // Child runs one until stdin ends, which it does with the parent.
@@ -73,33 +66,11 @@ func serveGateway(ctx context.Context, spec childSpec) error {
 		return errors.New("the settings are for real money")
 	}
 	began, at := time.Now(), time.UnixMilli(spec.At).UTC()
-	n, err := node.New(ctx, c, node.Outside{
-		Logs: os.Stderr, Now: func() time.Time { return at.Add(time.Since(began)) },
-		Simulated: func(accounts []config.Account, sim sims.Credentials) []config.Account {
-			return withOlder(accounts, sim, spec.Older)
-		},
-	})
+	n, err := node.New(ctx, c, node.Outside{Logs: os.Stderr, Now: func() time.Time { return at.Add(time.Since(began)) }})
 	if err != nil {
 		return err
 	}
 	return errors.Join(n.Run(ctx), n.Close())
-}
-
-// olderAccount is the account of the older protocol.
-const olderAccount = "older-sim"
-
-// withOlder adds the simulator's account of the older protocol, in front when it is to take the new attempts.
-func withOlder(accounts []config.Account, sim sims.Credentials, first bool) []config.Account {
-	w := sim.WeChat
-	older := config.Account{
-		Account: channel.Account{ID: olderAccount, AppID: w.AppID, MerchantID: w.MerchantID}, Driver: wechatv2.Driver,
-		Settings: &wechatv2.Config{AppID: w.AppID, MerchantID: w.MerchantID, MchKey: secret.New(w.MchKey)},
-		Products: wechatv2.Driver.Info.Products,
-	}
-	if first {
-		return slices.Insert(accounts, 0, older)
-	}
-	return append(accounts, older)
 }
 
 // child is a running one.
@@ -160,8 +131,8 @@ func (b *bench) startFloors() (*child, error) {
 }
 
 // startGateway runs the gateway over a database, at the moment of the fixtures, and waits for its first answer.
-func (b *bench) startGateway(ctx context.Context, name string, older bool, more ...string) (*child, error) {
-	spec := childSpec{At: b.at.UnixMilli(), Older: older}
+func (b *bench) startGateway(ctx context.Context, name string, more ...string) (*child, error) {
+	spec := childSpec{At: b.at.UnixMilli()}
 	if b.at.IsZero() {
 		spec.At = time.Now().UnixMilli()
 	}

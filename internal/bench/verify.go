@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 
@@ -19,7 +20,7 @@ type expected struct {
 }
 
 // verify holds every rule of the store and what the run itself knows against a database that nobody has open.
-func (b *bench) verify(ctx context.Context, name string, want expected) error {
+func (b *bench) verify(ctx context.Context, name string, want expected) (err error) {
 	before := b.earlier
 	if want.many {
 		before = b.Rows
@@ -31,22 +32,22 @@ func (b *bench) verify(ctx context.Context, name string, want expected) error {
 		"no money came twice":                         `SELECT COUNT(*) FROM attempts WHERE surplus = 1`,
 		"no payment was closed":                       `SELECT COUNT(*) FROM payments WHERE status = 'closed'`,
 	}
-	if err := store.Verify(ctx, b.databases.options(name), more); err != nil {
-		return fmt.Errorf("%w: %w", ErrBroken, err)
-	}
-	return b.sameBooks(ctx, name, want.paid)
-}
-
-// sameBooks compares the payments that notices paid with what the payers were told by the platform.
-func (b *bench) sameBooks(ctx context.Context, name string, paid []fixture) (err error) {
-	if len(paid) == 0 {
-		return nil
-	}
 	db, err := b.databases.open(name)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := store.Verify(ctx, db, more); err != nil {
+		return fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	return sameBooks(ctx, db, want.paid)
+}
+
+// sameBooks compares the payments that notices paid with what the payers were told by the platform.
+func sameBooks(ctx context.Context, db *sql.DB, paid []fixture) error {
+	if len(paid) == 0 {
+		return nil
+	}
 	theirs := make(map[string]string, len(paid))
 	for _, f := range paid {
 		theirs[f.OutTradeNo] = f.Transaction

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -19,7 +18,6 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // to read what the nodes wrote
 
 	"piaohao/client"
-	"piaohao/internal/store"
 )
 
 // nodesRun is a killRun whose gateway is several nodes: addr is the way to a random one of them.
@@ -112,7 +110,6 @@ func newEntrance(t *testing.T, addrs []string) string {
 	return server.URL
 }
 
-	"piaohao/internal/store"
 // drain stops the nodes as a service manager does and reads their logs.
 func (r *nodesRun) drain() {
 	var group sync.WaitGroup

@@ -3,7 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
+	"maps"
+	"slices"
 
 	"piaohao/internal/pay"
 )
@@ -41,24 +42,17 @@ var rulesAtRest = []rule{
 	{"only events for shops are delivered", `SELECT COUNT(*) FROM deliveries d JOIN events e ON e.id = d.event_id WHERE e.for_shops = 0`},
 }
 
-// Verify holds every rule of a database against its rows and returns those that are broken. Nobody may write meanwhile:
-// SQLite's lock is taken for it. more are queries of the caller's that count what must not be there, by its name.
-func Verify(ctx context.Context, o Options, more map[string]string) error {
-	all := append([]rule{}, rules...)
-	for _, later := range rulesAfter {
-		all = append(all, later...)
+// Verify holds every rule of the store against the rows of a database, which nobody writes to meanwhile, and returns those
+// that are broken. more are rules of the caller's: a sentence, and a query that counts where it does not hold.
+func Verify(ctx context.Context, db *sql.DB, more map[string]string) error {
+	all := slices.Concat(rules, rulesAtRest)
+	for _, version := range slices.Sorted(maps.Keys(rulesAfter)) {
+		all = append(all, rulesAfter[version]...)
 	}
-	all = append(all, rulesAtRest...)
-	for name, broken := range more {
-		all = append(all, rule{name, broken})
+	for _, name := range slices.Sorted(maps.Keys(more)) {
+		all = append(all, rule{name, more[name]})
 	}
-	_, err := withTables(ctx, o, func(t tables) (Schema, error) {
-		if s, err := t.plan(ctx); err != nil || len(s.Pending) > 0 {
-			return s, errors.Join(err, errors.New("store: the tables are not up to date"))
-		}
-		return Schema{}, noneOf(ctx, t.db, all)
-	})
-	return err
+	return noneOf(ctx, db, all)
 }
 
 // Statement is one SQL statement of a Change.

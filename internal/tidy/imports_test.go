@@ -55,8 +55,8 @@ var mayImport = map[string][]string{
 		"internal/sim/...", "internal/demo", "internal/config", "internal/ops", "internal/logs", "internal/doctor",
 	},
 	"internal/bench": {
-		"internal/pay", "internal/secret", "internal/id", "internal/view", "internal/channel/...", "internal/store", "internal/web/httpx",
-		"internal/sim/all", "internal/config", "internal/node",
+		"internal/pay", "internal/id", "internal/view", "internal/channel/all", "internal/store", "internal/web/httpx", "internal/sim/all",
+		"internal/config", "internal/node",
 	},
 
 	"internal/storm":   {"client", "spec/...", "internal/..."},
