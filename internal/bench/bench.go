@@ -142,17 +142,24 @@ func (b *bench) prepare(ctx context.Context) error {
 	if err := b.databases.fill(ctx, name, 0, b.earlier, b.counted("earlier payments", b.earlier)); err != nil {
 		return err
 	}
+	payments, codes := map[string][]payment{}, map[string][]string{}
 	for _, way := range ways {
 		if g, err = b.startGateway(ctx, name, wayOf(way)...); err != nil {
 			return err
 		}
-		b.fixture[way], err = b.fixtures(ctx, way, b.Size, b.counted("payments by "+way, int64(b.Size)))
+		payments[way], codes[way], err = b.orders(ctx, way, b.Size, b.counted("payments by "+way, int64(b.Size)))
 		if err = errors.Join(err, g.stop()); err != nil {
 			return err
 		}
 	}
 	if b.open, err = b.unpaid(ctx, name); err != nil {
 		return err
+	}
+	for i, way := range slices.Backward(ways) { // the first one's notices are good for minutes only
+		b.Told("notices by "+way, int64(len(ways)-1-i), int64(len(ways)))
+		if b.fixture[way], err = b.pays(ctx, way, payments[way], codes[way]); err != nil {
+			return err
+		}
 	}
 	b.at = time.Now()
 	if err := b.databases.rest(ctx, name, b.at.Add(restFor)); err != nil {

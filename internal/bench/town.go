@@ -212,9 +212,8 @@ func pathOf(link string) string {
 	return u.RequestURI()
 }
 
-// fixtures makes n payments by one way through the running gateway, has them paid at the simulator, and returns them with
-// their notices, which nobody has heard yet.
-func (b *bench) fixtures(ctx context.Context, way string, n int, told func(int64)) ([]fixture, error) {
+// orders makes n payments by one way through the running gateway and returns the codes that payers pay by.
+func (b *bench) orders(ctx context.Context, way string, n int, told func(int64)) ([]payment, []string, error) {
 	method := "wechat"
 	if way == alipay {
 		method = "alipay"
@@ -222,26 +221,33 @@ func (b *bench) fixtures(ctx context.Context, way string, n int, told func(int64
 	payments, took := made(n)
 	l := load{addr: b.addr, calls: b.creates("fixture-"+way, method, n), callers: fixtureCallers, took: took, done: told}
 	if _, err := l.run(ctx); err != nil {
-		return nil, fmt.Errorf("making payments: %w", err)
+		return nil, nil, fmt.Errorf("making payments: %w", err)
 	}
 	codes := make([]string, n)
 	for i, p := range payments {
 		codes[i] = p.Action.Code
 	}
-	if way == alipay {
-		l = load{addr: b.addr, calls: b.goLinks(payments), callers: fixtureCallers, took: func(i int, h http.Header, _ []byte) error {
-			codes[i] = h.Get("Location")
-			return nil
-		}}
-		if _, err := l.run(ctx); err != nil {
-			return nil, fmt.Errorf("opening links: %w", err)
-		}
+	if way != alipay {
+		return payments, codes, nil
 	}
-	out := make([]fixture, n)
+	l = load{addr: b.addr, calls: b.goLinks(payments), callers: fixtureCallers, took: func(i int, h http.Header, _ []byte) error {
+		codes[i] = h.Get("Location")
+		return nil
+	}}
+	if _, err := l.run(ctx); err != nil {
+		return nil, nil, fmt.Errorf("opening links: %w", err)
+	}
+	return payments, codes, nil
+}
+
+// pays has payments paid at the simulator and returns them with their notices, which nobody has heard yet. No gateway runs
+// meanwhile: it would ask.
+func (b *bench) pays(ctx context.Context, way string, payments []payment, codes []string) ([]fixture, error) {
+	out := make([]fixture, len(payments))
 	byNumber := map[string]int{}
 	var mu sync.Mutex
 	account := map[string]string{v3: "wechat-sim", v2: "wechatv2-sim", alipay: "alipay-sim"}[way]
-	_, err := together(n, fixtureCallers, func(i int) error {
+	_, err := together(len(out), fixtureCallers, func(i int) error {
 		no, transaction, err := b.town.pay(ctx, codes[i])
 		mu.Lock()
 		defer mu.Unlock()
@@ -252,7 +258,7 @@ func (b *bench) fixtures(ctx context.Context, way string, n int, told func(int64
 	if err != nil {
 		return nil, err
 	}
-	letters, err := b.town.collect(ctx, n)
+	letters, err := b.town.collect(ctx, len(out))
 	if err != nil {
 		return nil, err
 	}
