@@ -18,8 +18,8 @@ test: deps $(GOTESTSUM) ## run every test once, the money packages with the race
 soak: deps $(GOTESTSUM) ## run every test in its long form, for hours
 	@PIAOHAO_SOAK=1 scripts/test $(GOTESTSUM) 6h
 
-bench: ## measure the figures of docs/figures.md beside their floors
-	@go test -run '^$$' -bench Figures -benchtime 1000x -count 5 -timeout 30m ./internal/e2e | tee /dev/stderr | scripts/figures
+bench: ## measure docs/figures.md on this machine, beside what the parts cost bare
+	go run ./cmd/piaohao bench --out docs
 
 lint: $(GOLANGCI) $(GOFUMPT) ## vet, format check, linters
 	go vet ./...

@@ -30,10 +30,7 @@ func (v dbCopy) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b := &bar{out: io.Discard}
-	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-		b.out = os.Stderr
-	}
+	b := newBar()
 	err = node.CopyDatabase(ctx, c, v.From, b.told, os.Stdout)
 	b.end()
 	return err
@@ -46,6 +43,14 @@ type bar struct {
 }
 
 const barWidth = 30
+
+// newBar is seen on a terminal only.
+func newBar() *bar {
+	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+		return &bar{out: os.Stderr}
+	}
+	return &bar{out: io.Discard}
+}
 
 func (b *bar) told(table string, done, total int64) {
 	full := barWidth

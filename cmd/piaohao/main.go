@@ -29,6 +29,9 @@ type verbs struct {
 
 	Migrate migrate `cmd:"" help:"Bring the tables of the database up to date, as every start does, and tell their version."`
 	DB      db      `cmd:"" name:"db" help:"Copy the database from SQLite to PostgreSQL."`
+
+	Bench      benchVerb  `cmd:"" help:"Measure this program on this machine, beside what its parts cost bare."`
+	BenchChild benchChild `cmd:"" hidden:""`
 }
 
 func main() {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"piaohao/client"
+	"piaohao/internal/store"
 )
 
 // refundWorkers are how many refunds a shop asks for at once.
@@ -196,37 +197,19 @@ func eachRow(db *sql.DB, query string, read func(*sql.Rows) error) error {
 	return rows.Err()
 }
 
-// checkRows counts what must not be there once all is settled.
+// checkRows holds every rule of the store against the rows, once all is settled, and what these runs demand beside.
 func (r *killRun) checkRows(db *sql.DB) {
-	for what, query := range map[string]string{
-		"payments not paid": `SELECT COUNT(*) FROM payments WHERE status <> 'paid'`,
-		"payments with another number of payment.paid than one": `SELECT COUNT(*) FROM payments p WHERE 1 <>
-			(SELECT COUNT(*) FROM events e WHERE e.payment_id = p.id AND e.type = 'payment.paid')`,
-		"payments with a gap in their events": `SELECT COUNT(*) FROM payments p WHERE p.seq <>
-			(SELECT COUNT(*) FROM events e WHERE e.payment_id = p.id) OR p.seq <> (SELECT MAX(seq) FROM events e WHERE e.payment_id = p.id)`,
-		"payments with another number of paid attempts than one": `SELECT COUNT(*) FROM payments p WHERE 1 <>
-			(SELECT COUNT(*) FROM attempts a WHERE a.payment_id = p.id AND a.status = 'paid')`,
-		"attempts paid without their payment": `SELECT COUNT(*) FROM attempts a JOIN payments p ON p.id = a.payment_id
-			WHERE a.status = 'paid' AND p.paid_attempt <> a.id`,
-		"refunds with another number of refund.created than one": `SELECT COUNT(*) FROM refunds f WHERE 1 <>
-			(SELECT COUNT(*) FROM events e WHERE e.refund_id = f.id AND e.type = 'refund.created')`,
-		"succeeded refunds with another number of refund.succeeded than one": `SELECT COUNT(*) FROM refunds f WHERE f.status = 'succeeded'
-			AND 1 <> (SELECT COUNT(*) FROM events e WHERE e.refund_id = f.id AND e.type = 'refund.succeeded')`,
-		"attempts with more refunds than money": `SELECT COUNT(*) FROM attempts a WHERE a.amount < (SELECT COALESCE(SUM(f.amount), 0)
-			FROM refunds f WHERE f.attempt_id = a.id AND f.status IN ('pending', 'processing', 'succeeded'))`,
-		"attempts still at work": `SELECT COUNT(*) FROM attempts WHERE due_at IS NOT NULL`,
-		"surplus attempts":       `SELECT COUNT(*) FROM attempts WHERE surplus = 1`,
-		"incidents":              `SELECT COUNT(*) FROM incidents`,
-		"events in no place of the order": `SELECT COUNT(*) FROM (SELECT pos, LAG(pos) OVER (PARTITION BY payment_id ORDER BY seq) AS earlier
-			FROM events WHERE pos IS NOT NULL) t WHERE earlier >= pos`,
-		"events for shops without their one delivery": `SELECT COUNT(*) FROM events e WHERE for_shops = 1 AND 1 <>
+	err := store.Verify(context.Background(), db, map[string]string{
+		"every payment is paid":    `SELECT COUNT(*) FROM payments WHERE status <> 'paid'`,
+		"no attempt is at work":    `SELECT COUNT(*) FROM attempts WHERE due_at IS NOT NULL`,
+		"no money came twice":      `SELECT COUNT(*) FROM attempts WHERE surplus = 1`,
+		"nothing needs a person":   `SELECT COUNT(*) FROM incidents`,
+		"no delivery was given up": `SELECT COUNT(*) FROM deliveries WHERE due_at IS NULL AND delivered_at IS NULL`,
+		"every event for shops has its one delivery": `SELECT COUNT(*) FROM events e WHERE for_shops = 1 AND 1 <>
 			(SELECT COUNT(*) FROM deliveries d WHERE d.event_id = e.id)`,
-		"deliveries given up": `SELECT COUNT(*) FROM deliveries WHERE due_at IS NULL AND delivered_at IS NULL`,
-	} {
-		var n int64
-		if err := db.QueryRow(query).Scan(&n); err != nil || n != 0 {
-			r.t.Errorf("%d %s (%v)", n, what, err)
-		}
+	})
+	if err != nil {
+		r.t.Error(err)
 	}
 	var n int
 	if err := db.QueryRow(`SELECT COUNT(*) FROM payments`).Scan(&n); err != nil || n != len(r.buyers) {

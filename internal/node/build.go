@@ -39,6 +39,8 @@ type Outside struct {
 	// Platforms carries calls to the platforms' own hosts, and what it is handed is shown there; nil = the network. It is no
 	// setting: nothing that a user writes can lead a live account anywhere else.
 	Platforms func(shown ...tls.Certificate) http.RoundTripper
+	// Now is the clock of this process and of its database, nil = the wall's.
+	Now func() time.Time
 }
 
 // New builds a node: gateway, and in test mode the simulator and the demo shop. It takes ports and files; Run serves.
@@ -50,6 +52,9 @@ func New(ctx context.Context, c config.Config, o Outside) (*Node, error) {
 	if o.Platforms != nil {
 		n.platforms = clientOver(o.Platforms(), 0)
 		n.certified = func(shown tls.Certificate) *http.Client { return clientOver(o.Platforms(shown), 0) }
+	}
+	if o.Now != nil {
+		n.now, n.ownClock = o.Now, true
 	}
 	n.ids = id.New(n.now)
 	if err := n.build(ctx); err != nil {

@@ -23,6 +23,9 @@ const (
 	oldestSQLite = "3.51.3"
 )
 
+// writerPragmas make a commit durable and let the WAL grow a little before it is moved into the file.
+var writerPragmas = []string{"synchronous(FULL)", "wal_autocheckpoint(4000)"}
+
 // lite is SQLite behind one writer and a pool of readers, under an exclusive lock file.
 type lite struct {
 	path     string
@@ -60,7 +63,7 @@ func lockSQLite(ctx context.Context, path string, o Options) (s *lite, err error
 	if err := file.Close(); err != nil {
 		return s, err
 	}
-	if s.writable, err = sql.Open("sqlite", liteDSN(path, "synchronous(FULL)", "wal_autocheckpoint(4000)")); err != nil {
+	if s.writable, err = sql.Open("sqlite", liteDSN(path, writerPragmas...)); err != nil {
 		return s, err
 	}
 	s.writable.SetMaxOpenConns(1)

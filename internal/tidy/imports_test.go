@@ -9,7 +9,7 @@ import (
 // mayImport says of each room which rooms it may import. Every package of ours stands here. "x/..." stands for x and
 // all below it.
 var mayImport = map[string][]string{
-	"cmd/piaohao": {"internal/node", "internal/config", "internal/channel/all", "internal/ops", "internal/gateway", "internal/pay", "internal/doctor", "client"},
+	"cmd/piaohao": {"internal/node", "internal/config", "internal/channel/all", "internal/ops", "internal/gateway", "internal/pay", "internal/doctor", "internal/bench", "client"},
 	"client":      {},
 	"spec/...":    {},
 	"deploy":      {}, // its tests are outside of it
@@ -54,6 +54,10 @@ var mayImport = map[string][]string{
 		"internal/channel/...", "internal/store", "internal/gateway", "internal/webhook", "internal/web/...",
 		"internal/sim/...", "internal/demo", "internal/config", "internal/ops", "internal/logs", "internal/doctor",
 	},
+	"internal/bench": {
+		"internal/pay", "internal/id", "internal/view", "internal/channel/all", "internal/store", "internal/web/httpx", "internal/sim/all",
+		"internal/config", "internal/node",
+	},
 
 	"internal/storm":   {"client", "spec/...", "internal/..."},
 	"internal/e2e/...": {"client", "spec/...", "internal/..."},
@@ -70,6 +74,7 @@ var testsMayImport = map[string][]string{
 	"internal/store":            {"internal/store/storetest"},
 	"internal/gateway":          {"internal/store/storetest"},
 	"internal/node":             {"internal/store/storetest"},
+	"internal/bench":            {"internal/store/storetest"},
 }
 
 // A driver knows no other driver, and a web room no other web room, no channel and no store.
