@@ -43,3 +43,16 @@ func FuzzClaimed(f *testing.F) {
 		}
 	})
 }
+
+// FuzzWord: what is kept of anybody's text is a plain short word or nothing (A103).
+func FuzzWord(f *testing.F) {
+	for _, text := range []string{"SUCCESS", "a b", "a\nb", "\x1b[31m", strings.Repeat("a", 65), "名", ""} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got := word(text)
+		if got != "" && got != text || len(got) > maxWord || strings.ContainsFunc(got, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'<>&\\", r) }) {
+			t.Fatalf("%q is kept as %q", text, got)
+		}
+	})
+}
