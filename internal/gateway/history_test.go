@@ -202,7 +202,7 @@ func (c *clients) run(seed uint64, each int) {
 	c.do(0, c.nodes[0], act{op: "create", amount: orderAmount})
 	var all sync.WaitGroup
 	for i := range 5 {
-		rnd := rand.New(rand.NewPCG(seed, uint64(i))) //nolint:gosec // chance, not secrecy
+		rnd := rand.New(rand.NewPCG(seed, uint64(i)))
 		all.Go(func() {
 			for range each {
 				w := c.nodes[rnd.IntN(len(c.nodes))]
