@@ -3,6 +3,7 @@ package node
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -62,7 +63,11 @@ func newCrowd(t *testing.T, platforms http.RoundTripper, proxy func(http.Handler
 		t.Cleanup(front.Close)
 		c.PublicURL = front.URL
 	}
-	n, err := New(t.Context(), c, Outside{Logs: io.Discard, Platforms: platforms})
+	o := Outside{Logs: io.Discard}
+	if platforms != nil {
+		o.Platforms = func(...tls.Certificate) http.RoundTripper { return platforms }
+	}
+	n, err := New(t.Context(), c, o)
 	if err != nil {
 		t.Fatal(err)
 	}
