@@ -59,6 +59,7 @@ var mayImport = map[string][]string{
 	"internal/e2e/...": {"client", "spec/...", "internal/..."},
 	"internal/tidy":    {},
 	"internal/fuzzing": {},
+	"internal/mutants": {},
 }
 
 // testsMayImport adds to mayImport what a room's own tests need, beside spec.
