@@ -10,7 +10,6 @@ var ofStore = []source{
 	{"internal/store/sqlite.go", []mutant{
 		{"two processes on one file", "syscall.LOCK_EX|syscall.LOCK_NB", "syscall.LOCK_SH|syscall.LOCK_NB", "TestOneProcessPerSQLiteFile"},
 		{"database readable for everybody", "os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)", "os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)", "TestOneProcessPerSQLiteFile|TestReadSchemaMakesNoFile"},
-		{"refused guard undoes its neighbours", "return untouched{err}", "return err", "TestRefusedGuardDisturbsNoNeighbour"},
 	}},
 	{"internal/store/tail.go", []mutant{
 		{"one event, two deliveries", "e.for_shops = 1\n\t\tON CONFLICT (event_id, endpoint_id) DO NOTHING`", "e.for_shops = 1`", "TestFanOutTwiceAndByTwoNodes"},
