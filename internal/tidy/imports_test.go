@@ -62,6 +62,8 @@ var mayImport = map[string][]string{
 	"internal/storm":   {"client", "spec/...", "internal/..."},
 	"internal/e2e/...": {"client", "spec/...", "internal/..."},
 	"internal/tidy":    {},
+	"internal/fuzzing": {},
+	"internal/mutants": {},
 }
 
 // testsMayImport adds to mayImport what a room's own tests need, beside spec.

@@ -92,12 +92,16 @@ func (c *client) verify(op string, kind channel.Kind, known peers, h http.Header
 	if !c.recent(timestamp) {
 		return fail(op, kind, "timestamp", "Wechatpay-Timestamp is more than 5 minutes from our clock")
 	}
-	raw, err := base64.StdEncoding.Strict().DecodeString(signature)
-	sum := digest(body, timestamp, nonce)
-	if err != nil || rsa.VerifyPKCS1v15(signer.key, crypto.SHA256, sum[:], raw) != nil {
+	if !holds(signer.key, digest(body, timestamp, nonce), signature) {
 		return fail(op, kind, "signature", "the signature does not fit")
 	}
 	return nil
+}
+
+// holds reports whether signature is the base64 signature of the text that hashes to sum.
+func holds(key *rsa.PublicKey, sum [sha256.Size]byte, signature string) bool {
+	raw, err := base64.StdEncoding.Strict().DecodeString(signature)
+	return err == nil && rsa.VerifyPKCS1v15(key, crypto.SHA256, sum[:], raw) == nil
 }
 
 // recent reports whether the Unix seconds in text are within maxSkew of now.

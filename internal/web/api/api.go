@@ -45,8 +45,8 @@ func New(c Config) (http.Handler, error) {
 	installErrors()
 	mux := http.NewServeMux()
 	rest := humago.New(mux, config(c.PublicURL))
-	s := &server{gateway: c.Gateway}
-	rest.UseMiddleware(s.authenticate, readBody)
+	s := &server{gateway: c.Gateway, begun: make(chan struct{}, maxBegun)}
+	rest.UseMiddleware(s.authenticate, readBody, s.shed)
 	s.register(rest)
 	document(rest.OpenAPI(), c.Methods)
 	text, err := json.Marshal(rest.OpenAPI())
@@ -65,7 +65,10 @@ func New(c Config) (http.Handler, error) {
 	return httpx.Secure(httpx.Limit(httpx.MaxBody)(mux)), nil
 }
 
-type server struct{ gateway Gateway }
+type server struct {
+	gateway Gateway
+	begun   chan struct{} // a place for each payment or refund that is being begun
+}
 
 // config is huma's, with our strict decoder, without its docs page (scripts from elsewhere), schema links (they
 // repeat the Host header) and its lazily built document.
