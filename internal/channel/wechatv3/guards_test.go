@@ -36,4 +36,3 @@ func TestRetryAfterIsBounded(t *testing.T) {
 		}
 	}
 }
-
