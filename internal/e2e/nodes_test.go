@@ -26,7 +26,7 @@ func nodesPlanOf() nodesPlan {
 	p.killPlan = killPlan{payments: 24, refunds: 1, pace: 50 * time.Millisecond, pays: time.Second, limit: 3 * time.Minute}
 	if os.Getenv("PIAOHAO_SOAK") == "1" {
 		p.every, p.most = 5*time.Second, 1000
-		p.killPlan = killPlan{payments: 10_000, refunds: 3, pace: 60 * time.Millisecond, pays: payWithin, limit: 90 * time.Minute}
+		p.killPlan = killPlan{payments: 10_000, refunds: 3, pace: 30 * time.Millisecond, pays: payWithin, limit: 90 * time.Minute}
 	}
 	if *nodesPayments > 0 {
 		p.payments = *nodesPayments

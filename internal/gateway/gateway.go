@@ -149,7 +149,11 @@ func (g *Gateway) decide(ctx context.Context, p pay.Payment, in pay.Input) (outc
 	for range maxStale {
 		c, verdict := pay.Decide(p, in, g.Now(), g.NewID)
 		if verdict != pay.Applied {
-			return outcome{p, verdict, c.Incident}, nil
+			out := outcome{payment: p, verdict: verdict}
+			if len(c.Incidents) > 0 {
+				out.incident = &c.Incidents[0]
+			}
+			return out, nil
 		}
 		err := g.apply(ctx, c)
 		if err == nil {

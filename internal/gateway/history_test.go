@@ -234,7 +234,7 @@ func accepted(history []porcupine.Operation) porcupine.CheckResult {
 
 func TestI10HistoriesHaveAnOrder(t *testing.T) {
 	t.Parallel()
-	orders, each := 15, 8
+	orders, each := 8, 8
 	if os.Getenv("PIAOHAO_SOAK") != "" {
 		orders, each = 3000, 12
 	}

@@ -110,8 +110,9 @@ type Change struct {
 	Attempts []AttemptRow
 	Refunds  []RefundRow
 	Events   []Event // Seq contiguous, from the loaded Payment.Seq+1
-	Incident *Incident
-	Fence    *Fence
+	// Incidents are what a person should look at; a Change without events has at most one.
+	Incidents []Incident
+	Fence     *Fence
 }
 
 // Empty reports whether there is nothing to write.

@@ -9,7 +9,7 @@ import (
 type Input interface{ decide(d *draft) Verdict }
 
 // Decide says what in means for p: the Change to write and the Verdict. It is pure; p is not modified. For every
-// Verdict but Applied the Change is empty; with Quarantine it carries the Incident to record.
+// Verdict but Applied the Change is empty; with Quarantine it carries the incident to record.
 //
 // Attempts: what an observation makes of each state (— = Consistent or Duplicate, nothing changes). Paid wins over
 // closed, closed over refused, so an attempt's end does not depend on order, number or delay of observations.
@@ -32,7 +32,7 @@ func Decide(p Payment, in Input, now time.Time, newID func(prefix string) string
 	d := newDraft(p, now, newID)
 	verdict := in.decide(d)
 	if verdict != Applied {
-		return Change{Payment: p, Incident: d.incident}, verdict
+		return Change{Payment: p, Incidents: d.incidents}, verdict
 	}
 	return d.change(), verdict
 }
@@ -52,14 +52,14 @@ func New(p Payment, first *Attempt, now time.Time, newID func(prefix string) str
 
 // draft is a decision under way.
 type draft struct {
-	p        Payment
-	now      time.Time
-	newID    func(prefix string) string
-	rows     []AttemptRow // Attempt is filled in by change
-	refunds  []RefundRow
-	events   []Event
-	incident *Incident
-	fence    *Fence
+	p         Payment
+	now       time.Time
+	newID     func(prefix string) string
+	rows      []AttemptRow // Attempt is filled in by change
+	refunds   []RefundRow
+	events    []Event
+	incidents []Incident
+	fence     *Fence
 }
 
 func newDraft(p Payment, now time.Time, newID func(prefix string) string) *draft {
@@ -74,7 +74,7 @@ func (d *draft) change() Change {
 		d.rows[i].Attempt = *d.p.AttemptByID(d.rows[i].Attempt.ID)
 	}
 	return Change{
-		Payment: d.p, Attempts: d.rows, Refunds: d.refunds, Events: d.events, Incident: d.incident, Fence: d.fence,
+		Payment: d.p, Attempts: d.rows, Refunds: d.refunds, Events: d.events, Incidents: d.incidents, Fence: d.fence,
 	}
 }
 
@@ -140,11 +140,10 @@ func (d *draft) closeIfDone() {
 }
 
 func (d *draft) quarantine(o Observation, kind, detail string) Verdict {
-	d.incident = &Incident{
-		ID: d.newID("inc"), Account: o.Account, Kind: kind, PaymentID: d.p.ID, Detail: detail, At: d.now,
-	}
+	i := Incident{ID: d.newID("inc"), Account: o.Account, Kind: kind, PaymentID: d.p.ID, Detail: detail, At: d.now}
 	if a := d.p.AttemptByNumber(o.OutTradeNo); a != nil {
-		d.incident.AttemptID = a.ID
+		i.AttemptID = a.ID
 	}
+	d.incidents = []Incident{i} // of what a decision did before it came here nothing is kept
 	return Quarantine
 }

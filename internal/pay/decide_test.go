@@ -160,8 +160,8 @@ func TestMisfitIsQuarantined(t *testing.T) {
 			o := told("a", pay.Paid)
 			row.edit(&o)
 			c, verdict := pay.Decide(payment(pay.PaymentOpen, attempt("a", pay.AttemptOpen)), o, t0, counter())
-			if verdict != pay.Quarantine || !c.Empty() || c.Incident == nil || c.Incident.Kind != row.kind {
-				t.Fatalf("verdict %s, %d events, incident %+v; want quarantine as %s", verdict, len(c.Events), c.Incident, row.kind)
+			if verdict != pay.Quarantine || !c.Empty() || len(c.Incidents) == 0 || c.Incidents[0].Kind != row.kind {
+				t.Fatalf("verdict %s, %d events, incident %+v; want quarantine as %s", verdict, len(c.Events), c.Incidents, row.kind)
 			}
 		})
 	}
@@ -182,7 +182,7 @@ func TestTransactionNumberIsOneAttempts(t *testing.T) {
 		t.Parallel()
 		o := told("b", pay.Paid)
 		o.TransactionID = "txa"
-		if c, v := pay.Decide(p, o, t0, counter()); v != pay.Quarantine || c.Incident.Kind != pay.IncidentNumberTaken {
+		if c, v := pay.Decide(p, o, t0, counter()); v != pay.Quarantine || c.Incidents[0].Kind != pay.IncidentNumberTaken {
 			t.Fatalf("verdict %s", v)
 		}
 	})
@@ -190,7 +190,7 @@ func TestTransactionNumberIsOneAttempts(t *testing.T) {
 		t.Parallel()
 		o := told("a", pay.Paid)
 		o.TransactionID = "other"
-		if c, v := pay.Decide(p, o, t0, counter()); v != pay.Quarantine || c.Incident.Kind != pay.IncidentNumberNew {
+		if c, v := pay.Decide(p, o, t0, counter()); v != pay.Quarantine || c.Incidents[0].Kind != pay.IncidentNumberNew {
 			t.Fatalf("verdict %s", v)
 		}
 	})
@@ -251,8 +251,8 @@ func TestWhatMoneyDoesToThePayment(t *testing.T) {
 			}
 			if row.surplus {
 				r := c.Payment.Refunds[0]
-				if c.Incident == nil || r.Amount != 12800 || r.Status != pay.RefundPending || !r.Automatic || !r.Due.At.Equal(t0) || r.OutRefundNo == "" || r.Account != "acc" {
-					t.Fatalf("incident %v, refund %+v", c.Incident, r)
+				if len(c.Incidents) == 0 || r.Amount != 12800 || r.Status != pay.RefundPending || !r.Automatic || !r.Due.At.Equal(t0) || r.OutRefundNo == "" || r.Account != "acc" {
+					t.Fatalf("incident %v, refund %+v", c.Incidents, r)
 				}
 			} else if c.Payment.PaidAttempt != "att_a" || c.Payment.PaidAt != t0.Add(time.Minute) {
 				t.Fatalf("settled by %q at %v", c.Payment.PaidAttempt, c.Payment.PaidAt)

@@ -18,8 +18,8 @@ func TestA04AnotherWayOfSigningIsQuarantined(t *testing.T) {
 	o := told("a", pay.Paid)
 	o.Variant = "MD5"
 	c, verdict := pay.Decide(payment(pay.PaymentOpen, a), o, t0, counter())
-	if verdict != pay.Quarantine || c.Incident == nil || c.Incident.Kind != pay.IncidentVariant {
-		t.Fatalf("%s %+v", verdict, c.Incident)
+	if verdict != pay.Quarantine || len(c.Incidents) == 0 || c.Incidents[0].Kind != pay.IncidentVariant {
+		t.Fatalf("%s %+v", verdict, c.Incidents)
 	}
 }
 
@@ -28,8 +28,8 @@ func TestRefundToldWithAnotherAmountIsQuarantined(t *testing.T) {
 	for _, amount := range []pay.Fen{799, 801, 80_000} {
 		p := withRefunds(refund("1", 800, pay.RefundProcessing))
 		c, verdict := pay.Decide(p, toldRefund("1", amount, pay.RefundSucceeded), t0, counter())
-		if verdict != pay.Quarantine || !c.Empty() || c.Incident == nil || c.Incident.Kind != pay.IncidentRefundAmount {
-			t.Errorf("%d fen: %s %+v", amount, verdict, c.Incident)
+		if verdict != pay.Quarantine || !c.Empty() || len(c.Incidents) == 0 || c.Incidents[0].Kind != pay.IncidentRefundAmount {
+			t.Errorf("%d fen: %s %+v", amount, verdict, c.Incidents)
 		}
 	}
 }
@@ -116,10 +116,10 @@ func TestEverySurplusIsAnIncident(t *testing.T) {
 	for _, no := range []string{"b", "c"} {
 		p := payment(pay.PaymentPaid, attempt("a", pay.AttemptPaid), attempt(no, pay.AttemptOpen))
 		c, verdict := pay.Decide(p, told(no, pay.Paid), t0, counter())
-		if verdict != pay.Applied || c.Incident == nil {
-			t.Fatalf("%s %+v", verdict, c.Incident)
+		if verdict != pay.Applied || len(c.Incidents) == 0 {
+			t.Fatalf("%s %+v", verdict, c.Incidents)
 		}
-		digests[c.Incident.Digest] = true
+		digests[c.Incidents[0].Digest] = true
 	}
 	if len(digests) != 2 {
 		t.Fatalf("two surpluses, incidents %v", digests)

@@ -142,10 +142,10 @@ func (d *draft) settle(a *Attempt) {
 func (d *draft) settleLate(a *Attempt) {
 	d.p.Status, d.p.PaidAt, d.p.PaidAttempt, d.p.Late = PaymentPaid, a.PaidAt, a.ID, true
 	d.event(EventLatePaid, a.ID, "")
-	d.incident = &Incident{
+	d.incidents = append(d.incidents, Incident{
 		ID: d.newID("inc"), Account: a.Account, Digest: IncidentLate + ":" + a.ID, Kind: IncidentLate, PaymentID: d.p.ID,
 		AttemptID: a.ID, Detail: "paid after it was closed, and accepted: " + fen(a.Amount) + " under transaction " + a.TransactionID, At: d.now,
-	}
+	})
 }
 
 // surplus records money that came second or late: it is on its way back from the moment it is seen.
@@ -160,10 +160,10 @@ func (d *draft) surplus(a *Attempt) {
 		OutRefundNo: d.newID(""), AttemptID: a.ID, Account: a.Account, Amount: a.Amount, Status: RefundPending, Reason: reason,
 		Automatic: true, Due: Due{At: d.now},
 	}, EventRefundCreated)
-	d.incident = &Incident{
+	d.incidents = append(d.incidents, Incident{
 		ID: d.newID("inc"), Account: a.Account, Digest: kind + ":" + a.ID, Kind: kind, PaymentID: d.p.ID,
 		AttemptID: a.ID, Detail: reason + ": " + fen(a.Amount) + " under transaction " + a.TransactionID, At: d.now,
-	}
+	})
 }
 
 // addRefund adds a refund that no shop asked for with the numbers that all of these share, or a shop's as it is.
@@ -182,10 +182,16 @@ func (d *draft) refunded(a *Attempt, sum Fen) {
 	a.Refunded = min(sum, a.Amount)
 	d.touch(a)
 	d.event(EventAttemptRefunded, a.ID, "")
+	d.unexplained(a)
+}
+
+// unexplained records what went back of a's money beyond our own refunds that succeeded or may have. It is looked at again
+// when one of these fails: then the sum had told of something else.
+func (d *draft) unexplained(a *Attempt) {
 	done, flying, _ := d.p.sums(a.ID)
 	if elsewhere := a.Refunded - done - flying; elsewhere > 0 {
 		d.external(a, RefundFact{
-			OutRefundNo: "console-" + a.OutTradeNo + "-" + strconv.FormatInt(int64(a.Refunded), 10), Amount: elsewhere, Status: RefundSucceeded,
+			OutRefundNo: "console-" + a.OutTradeNo + "-" + strconv.FormatInt(int64(done+elsewhere), 10), Amount: elsewhere, Status: RefundSucceeded,
 		})
 	}
 }
@@ -236,11 +242,11 @@ func (d *draft) external(a *Attempt, f RefundFact) {
 		r.Due.At = d.now.Add(refundAskFirst)
 	}
 	d.addRefund(r, EventRefundExternal)
-	d.incident = &Incident{
+	d.incidents = append(d.incidents, Incident{
 		ID: d.newID("inc"), Account: a.Account, Digest: IncidentRefund + ":" + a.ID + ":" + f.OutRefundNo, Kind: IncidentRefund,
 		PaymentID: d.p.ID, AttemptID: a.ID, At: d.now,
 		Detail: "the platform tells of a refund " + f.OutRefundNo + " of " + fen(f.Amount) + " that we did not order",
-	}
+	})
 }
 
 // follows reports whether a refund may move to s: along pending → processing → an end, or abnormal → an end; never

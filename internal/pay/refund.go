@@ -325,6 +325,7 @@ func (d *draft) endRefund(r *Refund, s RefundStatus) {
 		if r.Automatic {
 			d.aboutRefund(*r, IncidentRefundFailed, "the automatic refund "+r.OutRefundNo+" of "+fen(r.Amount)+" failed: "+r.Code)
 		}
+		d.unexplained(d.p.AttemptByID(r.AttemptID)) // last: it may move r
 	case RefundAbnormal:
 		d.changed(*r, EventRefundAbnormal)
 		d.aboutRefund(*r, IncidentRefundAbnormal, "the refund "+r.OutRefundNo+" of "+fen(r.Amount)+" needs a person: "+r.Code)
@@ -348,8 +349,8 @@ func (d *draft) fenceRefund(r Refund, tries int64) { d.fence = &Fence{RefundID: 
 
 // aboutRefund is one incident for each refund and kind.
 func (d *draft) aboutRefund(r Refund, kind, detail string) {
-	d.incident = &Incident{
+	d.incidents = append(d.incidents, Incident{
 		ID: d.newID("inc"), Account: r.Account, Digest: kind + ":" + r.ID, Kind: kind, PaymentID: d.p.ID,
 		AttemptID: r.AttemptID, Detail: detail, At: d.now,
-	}
+	})
 }

@@ -249,8 +249,8 @@ func TestRefundWaitsForBalance(t *testing.T) {
 	t.Parallel()
 	p := withRefunds(refund("1", 800, pay.RefundProcessing))
 	c, v := pay.Decide(p, pay.Answered{RefundID: "rfd_1", Tries: 4, Code: pay.RefundShort}, t0, counter())
-	if v != pay.Applied || c.Payment.Refunds[0].Status != pay.RefundProcessing || c.Incident == nil || c.Incident.Kind != pay.IncidentRefundWaits {
-		t.Fatalf("%s %+v %+v", v, c.Payment.Refunds, c.Incident)
+	if v != pay.Applied || c.Payment.Refunds[0].Status != pay.RefundProcessing || len(c.Incidents) == 0 || c.Incidents[0].Kind != pay.IncidentRefundWaits {
+		t.Fatalf("%s %+v %+v", v, c.Payment.Refunds, c.Incidents)
 	}
 	if c.Fence == nil || c.Fence.RefundID != "rfd_1" || c.Fence.Tries != 4 {
 		t.Fatalf("fence %+v", c.Fence)
@@ -309,7 +309,7 @@ func TestA13HintsDecideNothing(t *testing.T) {
 			t.Errorf("%s: proven, it should count", name)
 		}
 		row.o.Hint = true
-		if c, v := pay.Decide(row.p, row.o, t0, counter()); v != pay.Consistent || !c.Empty() || c.Incident != nil {
+		if c, v := pay.Decide(row.p, row.o, t0, counter()); v != pay.Consistent || !c.Empty() || len(c.Incidents) > 0 {
 			t.Errorf("%s: %s, %+v", name, v, c)
 		}
 	}
@@ -321,7 +321,7 @@ func TestRefundsOfTheConsole(t *testing.T) {
 		t.Parallel()
 		c, v := pay.Decide(paidPayment(), toldRefund("console", 500, pay.RefundProcessing), t0, counter())
 		r := c.Payment.Refunds[0]
-		if v != pay.Applied || !r.External || r.RefundNo != "outconsole" || c.Incident == nil || c.Payment.Refundable() != 12300 || types(c)[0] != pay.EventRefundExternal {
+		if v != pay.Applied || !r.External || r.RefundNo != "outconsole" || len(c.Incidents) == 0 || c.Payment.Refundable() != 12300 || types(c)[0] != pay.EventRefundExternal {
 			t.Fatalf("%s %+v %v", v, r, types(c))
 		}
 		c, v = pay.Decide(c.Payment, toldRefund("console", 500, pay.RefundSucceeded), t0, counter())
@@ -338,7 +338,7 @@ func TestRefundsOfTheConsole(t *testing.T) {
 		o := told("a", pay.Paid)
 		o.Refunded = 1300
 		c, v := pay.Decide(p, o, t0, counter())
-		if v != pay.Applied || len(c.Payment.Refunds) != 2 || c.Payment.Refunds[1].Amount != 500 || !c.Payment.Refunds[1].External || c.Incident == nil {
+		if v != pay.Applied || len(c.Payment.Refunds) != 2 || c.Payment.Refunds[1].Amount != 500 || !c.Payment.Refunds[1].External || len(c.Incidents) == 0 {
 			t.Fatalf("%s %+v", v, c.Payment.Refunds)
 		}
 		if c.Payment.Refundable() != 11500 || c.Payment.Refunded() != 1300 {
@@ -348,13 +348,41 @@ func TestRefundsOfTheConsole(t *testing.T) {
 			t.Fatalf("again: %s", v)
 		}
 	})
+	t.Run("the sum was not that of our own, which fails later", func(t *testing.T) {
+		t.Parallel()
+		p := withRefunds(refund("1", 800, pay.RefundProcessing))
+		o := told("a", pay.Paid)
+		o.Refunded = 1000
+		c, _ := pay.Decide(p, o, t0, counter())
+		c, v := pay.Decide(c.Payment, toldRefund("1", 800, pay.RefundFailed), t0, counter())
+		if v != pay.Applied || c.Payment.Refunded() != 1000 || len(c.Payment.Refunds) != 3 || len(c.Incidents) != 1 {
+			t.Fatalf("%s, %d fen refunded: %+v", v, c.Payment.Refunded(), c.Payment.Refunds)
+		}
+		if first, then := c.Payment.Refunds[1].OutRefundNo, c.Payment.Refunds[2].OutRefundNo; first == then {
+			t.Errorf("two refunds of the console are both %s", first)
+		}
+	})
+	t.Run("surplus of which a part went back before it was told", func(t *testing.T) {
+		t.Parallel()
+		p := payment(pay.PaymentPaid, attempt("a", pay.AttemptPaid), attempt("b", pay.AttemptOpen))
+		o := told("b", pay.Paid)
+		o.Refunded = 500
+		c, v := pay.Decide(p, o, t0, counter())
+		kinds := map[string]bool{}
+		for _, i := range c.Incidents {
+			kinds[i.Kind] = true
+		}
+		if v != pay.Applied || !kinds[pay.IncidentSurplus] || !kinds[pay.IncidentRefund] {
+			t.Fatalf("%s, incidents %+v", v, c.Incidents)
+		}
+	})
 	t.Run("the sum is that of our own", func(t *testing.T) {
 		t.Parallel()
 		p := withRefunds(refund("1", 800, pay.RefundProcessing))
 		o := told("a", pay.Paid)
 		o.Refunded = 800
 		c, _ := pay.Decide(p, o, t0, counter())
-		if len(c.Payment.Refunds) != 1 || c.Incident != nil {
+		if len(c.Payment.Refunds) != 1 || len(c.Incidents) > 0 {
 			t.Fatalf("%+v", c.Payment.Refunds)
 		}
 	})
@@ -374,7 +402,7 @@ func TestA67LateMoneyByPolicy(t *testing.T) {
 	o.AcceptLate = true
 	c, v := pay.Decide(payment(pay.PaymentClosed, attempt("a", pay.AttemptClosed)), o, t0, counter())
 	p := c.Payment
-	if v != pay.Applied || !p.IsPaid() || !p.Late || p.PaidAttempt != "att_a" || len(p.Refunds) != 0 || p.Attempts[0].Surplus || c.Incident == nil {
+	if v != pay.Applied || !p.IsPaid() || !p.Late || p.PaidAttempt != "att_a" || len(p.Refunds) != 0 || p.Attempts[0].Surplus || len(c.Incidents) == 0 {
 		t.Fatalf("%s %+v", v, p)
 	}
 	if got := fmt.Sprint(types(c)); got != "[attempt.paid payment.late_paid]" {

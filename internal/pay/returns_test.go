@@ -89,8 +89,8 @@ func TestA69TheSumInTheAnswerToARefund(t *testing.T) {
 					elsewhere += r.Amount
 				}
 			}
-			if v != pay.Applied || elsewhere != row.elsewhere || (c.Incident != nil) != (row.elsewhere > 0) || c.Payment.Refundable() != row.left {
-				t.Errorf("%s: %d fen elsewhere, %d left, incident %+v", v, elsewhere, c.Payment.Refundable(), c.Incident)
+			if v != pay.Applied || elsewhere != row.elsewhere || (len(c.Incidents) > 0) != (row.elsewhere > 0) || c.Payment.Refundable() != row.left {
+				t.Errorf("%s: %d fen elsewhere, %d left, incident %+v", v, elsewhere, c.Payment.Refundable(), c.Incidents)
 			}
 			if _, v := pay.Decide(c.Payment, o, t0, counter()); v != pay.Duplicate {
 				t.Errorf("again: %s", v)

@@ -103,10 +103,10 @@ func (db *DB) applyEmpty(ctx context.Context, c pay.Change) error {
 	if c.New || len(c.Attempts)+len(c.Refunds) > 0 {
 		return errors.New("store: a change without an event")
 	}
-	if c.Incident == nil {
+	if len(c.Incidents) == 0 {
 		return nil
 	}
-	_, err := db.RecordIncident(ctx, *c.Incident)
+	_, err := db.RecordIncident(ctx, c.Incidents[0])
 	return err
 }
 
@@ -123,7 +123,7 @@ func (db *DB) RecordIncident(ctx context.Context, i pay.Incident) (isNew bool, e
 
 // statements puts the guard first: for a create the payment's row, else the first event, with the fence inside.
 func (db *DB) statements(c pay.Change) []stmt {
-	batch := make([]stmt, 0, len(c.Events)+2*len(c.Attempts)+len(c.Refunds)+2)
+	batch := make([]stmt, 0, len(c.Events)+2*len(c.Attempts)+len(c.Refunds)+len(c.Incidents)+1)
 	seq := c.Events[len(c.Events)-1].Seq
 	if c.New {
 		batch = append(batch, stmt{text: insertPayment, args: paymentArgs(c.Payment, seq)})
@@ -141,8 +141,8 @@ func (db *DB) statements(c pay.Change) []stmt {
 	for _, row := range c.Refunds {
 		batch = append(batch, refundStmt(row))
 	}
-	if c.Incident != nil {
-		batch = append(batch, incidentStmt(*c.Incident))
+	for _, i := range c.Incidents {
+		batch = append(batch, incidentStmt(i))
 	}
 	return batch
 }

@@ -405,10 +405,10 @@ func TestIncidentsOnce(t *testing.T) {
 			}
 		}
 		c := w.newPayment("order")
-		c.Incident = &i // known: the change is written all the same
+		c.Incidents = []pay.Incident{i} // known: the change is written all the same
 		must(t, w.Apply(t.Context(), c))
 		i.Digest, i.ID = "e", "inc_9"
-		must(t, w.Apply(t.Context(), pay.Change{Incident: &i}))
+		must(t, w.Apply(t.Context(), pay.Change{Incidents: []pay.Incident{i}}))
 		if n := w.count(`SELECT COUNT(*) FROM incidents`); n != 2 {
 			t.Errorf("%d incidents", n)
 		}

@@ -38,7 +38,8 @@ func run(m *testing.M) int {
 // laid are the changes of the source in the program with hooks, under internal. What stands under FAULT_WRONG is a
 // mistake that sleeps until it is named there: it shows that a machine can see.
 var laid = []struct{ file, from, to string }{
-	{"store/sqlite.go", `s.writable, err = sql.Open("sqlite", liteDSN(path, "synchronous(FULL)"`, `s.writable, err = sql.Open(faultDriver, liteDSN(path, "synchronous("+faultSynchronous+")"`},
+	{"store/sqlite.go", `s.writable, err = sql.Open("sqlite"`, `s.writable, err = sql.Open(faultDriver`},
+	{"store/sqlite.go", `var writerPragmas = []string{"synchronous(FULL)"`, `var writerPragmas = []string{"synchronous(" + faultSynchronous + ")"`},
 	{"store/sqlite.go", `journal != "wal" || synchronous != 2`, `journal != "wal" || synchronous != 2 && faultSynchronous == "FULL"`},
 	{"store/writer.go", "\tif err := w.exec(stmt{text: \"COMMIT\"}); err != nil {", "\tfaultEarly(group)\n\tif err := w.exec(stmt{text: \"COMMIT\"}); err != nil {"},
 	{"store/writer.go", "func (w *writer) exec(s stmt) error {\n", "func (w *writer) exec(s stmt) error {\n\tdefer faultExec(w, s)\n"},

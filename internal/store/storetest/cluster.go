@@ -72,7 +72,7 @@ func create(t testing.TB, options string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := c.admin("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
+		if err := c.admin("DROP DATABASE IF EXISTS " + name + " WITH (FORCE)"); err != nil {
 			t.Error(err)
 		}
 	})
