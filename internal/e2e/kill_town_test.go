@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"piaohao/client"
+	"piaohao/internal/e2e"
 )
 
 // killRun is one run: the processes, what stands between them, and what everybody saw.
@@ -59,7 +60,7 @@ const killSecretBytes = 32
 
 func newKillRun(ctx context.Context, t *testing.T, plan killPlan) *killRun {
 	t.Helper()
-	r := &killRun{t: t, plan: plan, bin: killBinary(t), dir: t.ArtifactDir()}
+	r := &killRun{t: t, plan: plan, bin: e2e.Program(), dir: t.ArtifactDir()}
 	r.http = &http.Client{
 		Timeout:       10 * time.Second,
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 64},
@@ -264,17 +265,6 @@ func (p *process) text() []byte {
 func (p *process) tail() []byte {
 	text := p.text()
 	return text[max(0, len(text)-2000):]
-}
-
-// killBinary builds the program as a user would.
-func killBinary(t *testing.T) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "piaohao")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "piaohao/cmd/piaohao")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return bin
 }
 
 // freeAddr is a port below those that the kernel gives to outgoing connections: one of these could take it while the

@@ -18,6 +18,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // to read what the nodes wrote
 
 	"piaohao/client"
+	"piaohao/internal/e2e"
 )
 
 // nodesRun is a killRun whose gateway is several nodes: addr is the way to a random one of them.
@@ -34,7 +35,7 @@ type nodesRun struct {
 // newNodesRun starts the simulator and the nodes on the database at dsn.
 func newNodesRun(ctx context.Context, t *testing.T, plan nodesPlan, dsn string) *nodesRun {
 	t.Helper()
-	k := &killRun{t: t, plan: plan.killPlan, bin: killBinary(t), dir: t.ArtifactDir()}
+	k := &killRun{t: t, plan: plan.killPlan, bin: e2e.Program(), dir: t.ArtifactDir()}
 	k.http = &http.Client{
 		Timeout:       10 * time.Second,
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 64},

@@ -55,6 +55,9 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
+// Program is the built binary, for the tests of the other package in this folder.
+func Program() string { return program }
+
 // process is the running binary. Its simulator and that one's cashier are two origins, both unlike the gateway's.
 type process struct {
 	t      *testing.T

@@ -21,13 +21,13 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("storm.seed", 0, "run this one seed and print its trace with -v")
-	seedsFlag = flag.Int("storm.seeds", 0, "run this many seeds (0: 500; 20,000 with PIAOHAO_SOAK)")
+	seedsFlag = flag.Int("storm.seeds", 0, "run this many seeds (0: 300; 20,000 with PIAOHAO_SOAK)")
 	untilFlag = flag.String("storm.until", "", "stop at the first seed that breaks this invariant")
 	wireFlag  = flag.Bool("storm.wire", false, "run every seed over the wire")
 )
 
 const (
-	seeds     = 500
+	seeds     = 300
 	soakSeeds = 20_000
 	wireEvery = 10 // one seed of this many runs over the real channels, simulators and signatures
 )

@@ -138,9 +138,9 @@ func wroteOn(deeds []deed) (failures int, after []deed) {
 func TestI17FailedFlushStopsWriting(t *testing.T) {
 	t.Parallel()
 	w := newTown(t.Context(), t, hooked, fast)
-	places := []int{20} // of one thread: the first start needs up to 16
+	places := []int{40} // of one thread: the first start and two orders need up to 30
 	if soak {
-		places = []int{17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30}
+		places = []int{36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49}
 	}
 	starts := 0
 	for _, nth := range places {
@@ -154,7 +154,7 @@ func TestI17FailedFlushStopsWriting(t *testing.T) {
 		}
 		starts += h.kills
 	}
-	_, deeds := failedFlush(t.Context(), t, w, 20, "FAULT_WRONG=retries")
+	_, deeds := failedFlush(t.Context(), t, w, 40, "FAULT_WRONG=retries")
 	if failures, after := wroteOn(deeds); failures == 0 || len(after) == 0 {
 		t.Errorf("a program that goes on after a failed flush was not seen: %d, %d", failures, len(after))
 	}
