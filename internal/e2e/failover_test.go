@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"piaohao/internal/e2e/totals"
 	"piaohao/internal/store/storetest"
 )
 
@@ -50,8 +51,11 @@ func TestFailover(t *testing.T) {
 	r.checkBooks(ctx)
 	refunds, back := r.checkMoney(ctx, r.db)
 	r.checkRows(r.db)
-	t.Logf("%d payments in %.1f s over one failover: %d events and %d notices told before it, all there after it; %d refunds of %d fen; creates repeated %d times",
-		plan.payments, took.Seconds(), events, notices, refunds, back, r.retries.Load())
+	totals.Write(t, "failover", totals.Row{What: "payments", Found: plan.payments}, totals.Row{What: "seconds", Found: int(took.Seconds())},
+		totals.Row{What: "events told before the failover, all there after it", Found: events},
+		totals.Row{What: "notices told success before it, all there after it", Found: notices},
+		totals.Row{What: "refunds", Found: refunds}, totals.Row{What: "fen refunded", Found: back},
+		totals.Row{What: "creates repeated by the shop", Found: r.retries.Load()})
 }
 
 // TestPausedNodes stops each of two nodes in turn, in the middle of platform calls, for longer than a lease, and lets it go
@@ -87,8 +91,11 @@ func TestPausedNodes(t *testing.T) {
 	if held == 0 {
 		t.Error("no node was stopped while a platform call was in flight")
 	}
-	t.Logf("%d payments in %.1f s: %d pauses longer than a lease, %d platform calls in flight when they began; %d refunds of %d fen; creates repeated %d times",
-		plan.payments, took.Seconds(), plan.most, held, refunds, back, r.retries.Load())
+	totals.Write(t, "pauses", totals.Row{What: "payments", Found: plan.payments}, totals.Row{What: "seconds", Found: int(took.Seconds())},
+		totals.Row{What: "pauses longer than a lease", Found: plan.most},
+		totals.Row{What: "platform calls in flight when they began", Found: held},
+		totals.Row{What: "refunds", Found: refunds}, totals.Row{What: "fen refunded", Found: back},
+		totals.Row{What: "creates repeated by the shop", Found: r.retries.Load()})
 }
 
 // pastLease is longer than any lease (gateway: 20 s).

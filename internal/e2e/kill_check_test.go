@@ -9,6 +9,8 @@ import (
 	"time"
 
 	_ "modernc.org/sqlite" // to read what is left behind
+
+	"piaohao/internal/e2e/totals"
 )
 
 // checkBooks compares what payers were told with the shop's API: the same numbers and amounts.
@@ -106,11 +108,21 @@ func (r *killRun) report(took time.Duration, refunds int, back int64) {
 		down = slices.Max(r.down)
 	}
 	r.checkLog(r.gateway)
-	r.t.Logf("%d payments, %d refunds of %d fen in %.1f s: %d kills, %d with platform calls in flight (%d in all), serving again after at most %d ms",
-		len(r.buyers), refunds, back, took.Seconds(), len(r.inFlight), hit, sum(r.inFlight), down.Milliseconds())
-	r.t.Logf("notices, those of refunds included: %d tries of %d, %d acknowledged once more", r.front.tries, len(r.front.came), again)
-	r.t.Logf("%d platform calls; webhooks: %d deliveries of %d events, %d failed on purpose; creates repeated %d times, links %d times; %d pages watched",
-		r.platform.calls.Load(), r.sink.came, len(r.sink.bodies), len(r.sink.failed), r.retries.Load(), r.visits.Load(), r.plan.watched)
+	totals.Write(r.t, "kill", totals.Row{What: "payments", Found: len(r.buyers)},
+		totals.Row{What: "refunds", Found: refunds}, totals.Row{What: "fen refunded", Found: back},
+		totals.Row{What: "seconds", Found: int(took.Seconds())},
+		totals.Row{What: "kills", Found: len(r.inFlight)},
+		totals.Row{What: "of which with platform calls in flight", Found: hit},
+		totals.Row{What: "these calls", Found: sum(r.inFlight)},
+		totals.Row{What: "milliseconds until it served again, at most", Found: down.Milliseconds()},
+		totals.Row{What: "notices that came", Found: len(r.front.came)}, totals.Row{What: "their tries", Found: r.front.tries},
+		totals.Row{What: "acknowledged once more", Found: again},
+		totals.Row{What: "platform calls", Found: r.platform.calls.Load()},
+		totals.Row{What: "webhooks sent", Found: r.sink.came}, totals.Row{What: "events in them", Found: len(r.sink.bodies)},
+		totals.Row{What: "failed on purpose", Found: len(r.sink.failed)},
+		totals.Row{What: "creates repeated by the shop", Found: r.retries.Load()},
+		totals.Row{What: "links followed again", Found: r.visits.Load()},
+		totals.Row{What: "pages watched, none left on an old state", Found: r.plan.watched})
 }
 
 func sum(all []int64) (n int64) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"piaohao/internal/e2e/totals"
 	"piaohao/internal/store/storetest"
 )
 
@@ -59,9 +60,14 @@ func TestNodes(t *testing.T) {
 	refunds, back := r.checkMoney(ctx, r.db)
 	r.checkRows(r.db)
 	r.drain()
-	t.Logf("%d payments on %d nodes in %.1f s (all ordered after %.1f, all told after %.1f): %d kills; %d refunds of %d fen; %d tries of %d notices, those of refunds included; creates repeated %d times",
-		plan.payments, plan.nodes, took.Seconds(), loaded.Seconds(), paid.Seconds(), r.kills.Load(), refunds, back, r.front.tries,
-		len(r.front.came), r.retries.Load())
+	totals.Write(t, "nodes", totals.Row{What: "payments", Found: plan.payments}, totals.Row{What: "nodes", Found: plan.nodes},
+		totals.Row{What: "seconds, until all were ordered", Found: int(loaded.Seconds())},
+		totals.Row{What: "seconds, until the shop had heard of all", Found: int(paid.Seconds())},
+		totals.Row{What: "seconds in all", Found: int(took.Seconds())},
+		totals.Row{What: "kills", Found: r.kills.Load()},
+		totals.Row{What: "refunds", Found: refunds}, totals.Row{What: "fen refunded", Found: back},
+		totals.Row{What: "notices that came", Found: len(r.front.came)}, totals.Row{What: "their tries", Found: r.front.tries},
+		totals.Row{What: "creates repeated by the shop", Found: r.retries.Load()})
 }
 
 // killing kills a random node each time and starts it again at once, until the returned function is called: then all

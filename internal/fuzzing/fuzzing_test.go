@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"piaohao/internal/e2e/totals"
 )
 
 const soakEach = time.Minute
@@ -95,7 +97,8 @@ func TestFuzzing(t *testing.T) {
 	for _, x := range list { // one after another: each takes every core
 		t.Run(x.room+" "+x.name, func(t *testing.T) { total += x.run(t, long) }) //nolint:paralleltest // see above
 	}
-	t.Logf("fuzz targets: %d in %d rooms, %d executions", len(list), len(has), total)
+	totals.Write(t, "fuzzing", totals.Row{What: "targets", Found: len(list)}, totals.Row{What: "rooms", Found: len(has)},
+		totals.Row{What: "executions", Found: total})
 }
 
 // run fuzzes one target and returns how many inputs it was given.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
+	"piaohao/internal/e2e/totals"
 	"piaohao/internal/gateway"
 	"piaohao/internal/pay"
 )
@@ -256,7 +257,9 @@ func TestI10HistoriesHaveAnOrder(t *testing.T) {
 					t.Fatalf("order %d: %s: no order of these acts gives these answers:\n%s", i, result, written(c.history))
 				}
 			}
-			t.Logf("histories: %d, acts: %d, answers: %v", orders, acts, answers)
+			t.Log(answers)
+			totals.Write(t, "histories on "+name, totals.Row{What: "histories, each in an order that one at a time could have", Found: orders},
+				totals.Row{What: "acts", Found: acts})
 			for _, want := range []string{"create  true", "create  false", "refund  true", "close  false", "pay  false"} {
 				if answers[want] == 0 {
 					t.Errorf("%q never happened: the histories prove little", want)

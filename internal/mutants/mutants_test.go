@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"piaohao/internal/e2e/totals"
 )
 
 const (
@@ -117,7 +119,10 @@ func TestMutants(t *testing.T) {
 	}
 	run := chosen(t, list)
 	var seen atomic.Int64
-	t.Cleanup(func() { t.Logf("mutants: %d known, %d run, %d seen", len(list), len(run), seen.Load()) })
+	t.Cleanup(func() {
+		totals.Write(t, "mutants", totals.Row{What: "mistakes planted in the source, each with the test that must see it", Found: len(list)},
+			totals.Row{What: "run", Found: len(run)}, totals.Row{What: "seen", Found: seen.Load()})
+	})
 	for _, p := range run {
 		t.Run(strings.ReplaceAll(p.name, "/", "-"), func(t *testing.T) {
 			t.Parallel()

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"piaohao/internal/config"
+	"piaohao/internal/e2e/totals"
 )
 
 // most is how many payments may be begun at once (web/api, maxBegun).
@@ -318,7 +319,11 @@ func TestI27NoticesAnsweredUnderOverload(t *testing.T) {
 	}
 	all := notices.sorted(payers)
 	p99 := all[len(all)*99/100]
-	t.Logf("peak %d creates a second; at three times that: %v; %d notices, p99 %s", peak, answers, len(all), p99)
+	totals.Write(t, "overload", totals.Row{What: "creates a second, at most", Found: peak},
+		totals.Row{What: "at three times that: created", Found: answers[http.StatusCreated]},
+		totals.Row{What: "answered 503 with Retry-After", Found: answers[http.StatusServiceUnavailable]},
+		totals.Row{What: "notices meanwhile, all answered with success", Found: len(all)},
+		totals.Row{What: "milliseconds of an answer to a notice, p99", Found: p99.Milliseconds()})
 	if soak && (p99 >= time.Second || answers[http.StatusServiceUnavailable] == 0) {
 		t.Errorf("I-27: p99 %s, %v", p99, answers)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"piaohao/internal/e2e/totals"
 	"piaohao/internal/store"
 	"piaohao/internal/store/storetest"
 )
@@ -52,5 +53,6 @@ func TestStormOnPostgres(t *testing.T) {
 			sum.hours += o.hours
 		})
 	}
-	t.Logf("%d seeds on PostgreSQL, %d steps, %.0f virtual hours", count, sum.steps, sum.hours)
+	totals.Write(t, "storm on PostgreSQL", totals.Row{What: "seeds, each with every invariant kept", Found: count},
+		totals.Row{What: "steps", Found: sum.steps}, totals.Row{What: "virtual hours", Found: int(sum.hours)})
 }

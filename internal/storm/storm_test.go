@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"piaohao/internal/e2e/totals"
 	"piaohao/internal/pay"
 	"piaohao/internal/store"
 )
@@ -147,21 +148,27 @@ func TestStorm(t *testing.T) {
 	}
 	const lanes = 4 // run at the same time; more would only wait for the CPUs
 	var found atomic.Bool
-	totals := make([]outcome, lanes)
-	for i := range totals {
-		totals[i].seen = map[pay.EventType]int{}
+	lanesOut := make([]outcome, lanes)
+	for i := range lanesOut {
+		lanesOut[i].seen = map[pay.EventType]int{}
 	}
 	t.Cleanup(func() {
 		var steps int
 		var hours float64
 		seen := map[pay.EventType]int{}
-		for _, o := range totals {
+		for _, o := range lanesOut {
 			steps, hours = steps+o.steps, hours+o.hours
 			for e, n := range o.seen {
 				seen[e] += n
 			}
 		}
-		t.Logf("%d seeds, %d steps, %.0f virtual hours, %v", count, steps, hours, seen)
+		t.Log(seen)
+		totals.Write(t, "storm", totals.Row{What: "seeds, each with every invariant kept", Found: count},
+			totals.Row{What: "steps", Found: steps}, totals.Row{What: "virtual hours", Found: int(hours)},
+			totals.Row{What: "payments paid", Found: seen[pay.EventPaymentPaid]}, totals.Row{What: "payments closed", Found: seen[pay.EventPaymentClosed]},
+			totals.Row{What: "second or late money", Found: seen[pay.EventSurplus] + seen[pay.EventLatePaid]},
+			totals.Row{What: "refunds, asked for or automatic", Found: seen[pay.EventRefundCreated]},
+			totals.Row{What: "refunds made at a console", Found: seen[pay.EventRefundExternal]})
 		for _, e := range mustSee {
 			if count >= seeds && !found.Load() && seen[e] < count/50 {
 				t.Errorf("%s happened %d times in %d storms: too seldom to prove anything", e, seen[e], count)
@@ -177,10 +184,10 @@ func TestStorm(t *testing.T) {
 				if *untilFlag != "" && o.broke(*untilFlag) {
 					found.Store(true)
 				}
-				totals[lane].steps += o.steps
-				totals[lane].hours += o.hours
+				lanesOut[lane].steps += o.steps
+				lanesOut[lane].hours += o.hours
 				for e, n := range o.seen {
-					totals[lane].seen[e] += n
+					lanesOut[lane].seen[e] += n
 				}
 			}
 		})

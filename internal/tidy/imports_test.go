@@ -74,8 +74,10 @@ var testsMayImport = map[string][]string{
 	"internal/config":           {"internal/channel/all"}, // documents and tests are about this build's drivers
 	"internal/webhook":          {"client"},               // the shop's verifier judges the sender
 	"internal/store":            {"internal/store/storetest"},
-	"internal/gateway":          {"internal/store/storetest"},
-	"internal/node":             {"internal/store/storetest"},
+	"internal/gateway":          {"internal/store/storetest", "internal/e2e/totals"},
+	"internal/node":             {"internal/store/storetest", "internal/e2e/totals"},
+	"internal/fuzzing":          {"internal/e2e/totals"},
+	"internal/mutants":          {"internal/e2e/totals"},
 	"internal/bench":            {"internal/store/storetest"},
 }
 
