@@ -87,6 +87,11 @@ func openSQLite(ctx context.Context, path string, o Options) (_ engine, err erro
 			err = errors.Join(err, s.close())
 		}
 	}()
+	// After a flush that failed, the WAL may hold commits that only the system's memory has, and its next flush would not
+	// bring them to the disk. Moved into the file they are flushed anew.
+	if _, err := s.writable.ExecContext(ctx, moveWAL); err != nil {
+		return nil, fmt.Errorf("store: opening the database: %w", err)
+	}
 	if err := s.tables(o).up(ctx); err != nil {
 		return nil, err
 	}
@@ -251,7 +256,10 @@ func (s *lite) dialect() dialect {
 	return dialect{name: "sqlite", alone: true, eventPos: "(SELECT COALESCE(MAX(pos), 0) + 1 FROM events)"}
 }
 
-// close may be called on a half-open engine.
+// moveWAL moves all of the WAL into the file and empties it.
+const moveWAL = "PRAGMA wal_checkpoint(TRUNCATE)"
+
+// close may be called on a half-open engine. It leaves one file that can be copied.
 func (s *lite) close() error {
 	var errs []error
 	if s.readers != nil {

@@ -237,5 +237,8 @@ func each(rows *sql.Rows, err error, row func(scan) error) error {
 func (w *writer) close() error {
 	close(w.quit)
 	<-w.stopped
+	if w.broken == nil {
+		_ = w.exec(stmt{text: moveWAL}) // what stays in the WAL is read from there
+	}
 	return w.conn.Close()
 }
