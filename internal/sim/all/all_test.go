@@ -48,12 +48,14 @@ type town struct {
 	url     string
 	inbox   string
 	notices chan string
-	wall    atomic.Int64 // milliseconds after start
+	way     *http.Transport // its own: the end of another test's server empties the default one
+	wall    atomic.Int64    // milliseconds after start
 }
 
 func newTown(t *testing.T) *town {
 	t.Helper()
-	c := &town{t: t, notices: make(chan string, 64)}
+	c := &town{t: t, notices: make(chan string, 64), way: &http.Transport{}}
+	t.Cleanup(c.way.CloseIdleConnections)
 	inbox := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		c.notices <- string(body)
@@ -94,7 +96,7 @@ func (c *town) sign(privatePEM, message string) string {
 
 func (c *town) do(req *http.Request) (int, string, http.Header) {
 	c.t.Helper()
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{Transport: c.way, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)
 	if err != nil {
 		c.t.Fatal(err)
