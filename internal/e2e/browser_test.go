@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	tabWithin      = 60 * time.Second // a whole flow; a good one takes a tenth
+	tabWithin      = 120 * time.Second // a whole flow; a good one takes a tenth
 	documentWithin = 2 * time.Second
 	lookEvery      = 50 * time.Millisecond
 )
