@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"piaohao/internal/freeport"
 )
 
 const owner = 65532 // of the image
@@ -57,7 +59,7 @@ func TestImage(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(root, "data"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	ports := freePorts(t, 3)
+	ports := []string{freeport.Port(t), freeport.Port(t), freeport.Port(t)}
 	cmd := exec.CommandContext(t.Context(), "/piaohao")
 	cmd.Env = append(strings.Fields(find(t, file, `(?m)^ENV (.*)$`)), "LISTEN_ADDR=127.0.0.1:"+ports[0], "SIM_ADDR=127.0.0.1:"+ports[1],
 		"DEMO_ADDR=127.0.0.1:"+ports[2], "TZ=Asia/Shanghai")

@@ -31,6 +31,7 @@ import (
 
 	"piaohao/internal/channel/all"
 	"piaohao/internal/config"
+	"piaohao/internal/freeport"
 	"piaohao/internal/node"
 )
 
@@ -47,32 +48,16 @@ type site struct {
 	client *http.Client
 }
 
-func freePorts(t *testing.T, n int) []string {
-	t.Helper()
-	var ports []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }() // all are held until each is known
-		_, port, _ := net.SplitHostPort(l.Addr().String())
-		ports = append(ports, port)
-	}
-	return ports
-}
-
 // newSite starts a gateway in test mode that is told of the proxy as an operator would.
 func newSite(t *testing.T) *site {
 	t.Helper()
-	ports := freePorts(t, 5)
-	s := &site{t: t, dir: t.TempDir(), https: "127.0.0.1:" + ports[3], http: "127.0.0.1:" + ports[4]}
+	s := &site{t: t, dir: t.TempDir(), https: freeport.Addr(t), http: freeport.Addr(t)}
 	if err := os.Chmod(s.dir, 0o755); err != nil { // nginx' workers are another user
 		t.Fatal(err)
 	}
 	var err error
 	s.c, err = config.Load(config.Source{Env: map[string]string{
-		"LISTEN_ADDR": "127.0.0.1:" + ports[0], "SIM_ADDR": "127.0.0.1:" + ports[1], "DEMO_ADDR": "127.0.0.1:" + ports[2],
+		"LISTEN_ADDR": freeport.Addr(t), "SIM_ADDR": freeport.Addr(t), "DEMO_ADDR": freeport.Addr(t),
 		"PUBLIC_URL": "https://" + name, "DATA_DIR": filepath.Join(s.dir, "data"), "LOG_DIR": config.Off,
 	}}, all.Drivers)
 	if err != nil {

@@ -14,6 +14,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"piaohao/internal/freeport"
 )
 
 // Sizes of a run.
@@ -89,9 +91,11 @@ func Run(ctx context.Context, o Options) (_ Report, err error) {
 		return Report{}, err
 	}
 	defer func() { err = errors.Join(err, b.town.close()) }()
-	if b.addr, err = freeAddr(); err != nil {
+	port, err := freeport.New()
+	if err != nil {
 		return Report{}, err
 	}
+	b.addr = "127.0.0.1:" + port
 	if b.floors, err = b.startFloors(); err != nil {
 		return Report{}, err
 	}

@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
-	"net"
 	"net/http"
 	"path/filepath"
 	"testing"
 
+	"piaohao/internal/freeport"
 	"piaohao/internal/node"
 	"piaohao/internal/secret"
 )
@@ -21,7 +21,7 @@ func TestARunningGateway(t *testing.T) {
 	c := w.in.Config
 	c.DataDir, c.LogDir = t.TempDir(), t.TempDir()
 	c.Database = secret.New("sqlite:" + filepath.Join(c.DataDir, "live.db"))
-	c.ListenAddr = freeAddr(t)
+	c.ListenAddr = freeport.Addr(t)
 	ctx, stop := context.WithCancel(t.Context())
 	n, err := node.New(ctx, c, node.Outside{
 		Logs: io.Discard, Platforms: func(...tls.Certificate) http.RoundTripper { return w.in.Platforms },
@@ -54,14 +54,4 @@ func TestARunningGateway(t *testing.T) {
 			t.Errorf("%s: %s", a.ID, got)
 		}
 	}
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }

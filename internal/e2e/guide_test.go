@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"piaohao/internal/freeport"
 	sims "piaohao/internal/sim/all"
 )
 
@@ -91,7 +92,7 @@ func launchIn(t *testing.T, env string) *process {
 	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(env), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ports := freePorts(t, 3)
+	ports := []string{freeport.Port(t), freeport.Port(t), freeport.Port(t)}
 	more := []string{"LISTEN_ADDR=127.0.0.1:" + ports[0]}
 	if strings.Contains(env, "SANDBOX=true") {
 		more = append(more, "SIM_ADDR=127.0.0.1:"+ports[1], "DEMO_ADDR=127.0.0.1:"+ports[2])

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	mathrand "math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -27,6 +26,7 @@ import (
 
 	"piaohao/client"
 	"piaohao/internal/e2e"
+	"piaohao/internal/freeport"
 )
 
 // killRun is one run: the processes, what stands between them, and what everybody saw.
@@ -67,8 +67,8 @@ func newKillRun(ctx context.Context, t *testing.T, plan killPlan) *killRun {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	t.Cleanup(r.http.CloseIdleConnections)
-	simAddr := freeAddr(t)
-	r.simURL, r.addr = "http://"+simAddr, freeAddr(t)
+	simAddr := freeport.Addr(t)
+	r.simURL, r.addr = "http://"+simAddr, freeport.Addr(t)
 	r.platform = newPlatformProxy(t, r.simURL)
 	r.front = newFrontProxy(t, "http://"+r.addr)
 	key := make([]byte, killSecretBytes)
@@ -265,26 +265,6 @@ func (p *process) text() []byte {
 func (p *process) tail() []byte {
 	text := p.text()
 	return text[max(0, len(text)-2000):]
-}
-
-// freeAddr is a port below those that the kernel gives to outgoing connections: one of these could take it while the
-// gateway is down.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	const from, to, tries = 15_000, 30_000, 100
-	for range tries {
-		addr := fmt.Sprintf("127.0.0.1:%d", from+mathrand.IntN(to-from))
-		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", addr)
-		if err != nil {
-			continue
-		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return addr
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 // The platform answers within leastLatency … leastLatency+moreLatency: half of it passes before a call takes effect

@@ -15,6 +15,7 @@ import (
 	"piaohao/internal/channel"
 	"piaohao/internal/channel/all"
 	"piaohao/internal/config"
+	"piaohao/internal/freeport"
 	"piaohao/internal/node"
 	"piaohao/internal/pay"
 	sims "piaohao/internal/sim/all"
@@ -74,10 +75,9 @@ func TestSandbox(t *testing.T) {
 	env := func(c sims.Credentials) string {
 		return strings.ReplaceAll(guideEnv(c), "SANDBOX=false", "SANDBOX=true")
 	}
-	ports := freePorts(t, 2)
 	w := newTownOf(t, served(wechatsim.PublicKeyMode, false))
-	w.wire.local = "127.0.0.1:" + ports[0]
-	w.serve(env(w.sim.Credentials()), "SIM_ADDR", "127.0.0.1:"+ports[0], "DEMO_ADDR", "127.0.0.1:"+ports[1])
+	w.wire.local = freeport.Addr(t)
+	w.serve(env(w.sim.Credentials()), "SIM_ADDR", w.wire.local, "DEMO_ADDR", freeport.Addr(t))
 	w.key = w.testKey()
 	p := w.create("sandbox-1", "alipay")
 	_, path, _ := strings.Cut(p.Action.URL, w.addr)

@@ -32,6 +32,7 @@ import (
 
 	"piaohao/internal/channel/all"
 	"piaohao/internal/config"
+	"piaohao/internal/freeport"
 	"piaohao/internal/node"
 	"piaohao/internal/sim/alipaysim"
 	sims "piaohao/internal/sim/all"
@@ -81,7 +82,7 @@ func newLiveTown(t *testing.T, o sims.Options, env func(sims.Credentials) string
 // newTownOf is the world without the gateway.
 func newTownOf(t *testing.T, o sims.Options) *liveTown {
 	t.Helper()
-	w := &liveTown{t: t, dir: t.TempDir(), addr: "127.0.0.1:" + freePorts(t, 1)[0]}
+	w := &liveTown{t: t, dir: t.TempDir(), addr: freeport.Addr(t)}
 	names := map[string]http.Handler{
 		payHost: httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: w.addr}),
 	}

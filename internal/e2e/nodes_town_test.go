@@ -19,6 +19,7 @@ import (
 
 	"piaohao/client"
 	"piaohao/internal/e2e"
+	"piaohao/internal/freeport"
 )
 
 // nodesRun is a killRun whose gateway is several nodes: addr is the way to a random one of them.
@@ -44,9 +45,9 @@ func newNodesRun(ctx context.Context, t *testing.T, plan nodesPlan, dsn string) 
 	t.Cleanup(k.http.CloseIdleConnections)
 	r := &nodesRun{killRun: k, nodes: plan, dsn: dsn, running: make([]*process, plan.nodes)}
 	for range plan.nodes {
-		r.addrs = append(r.addrs, freeAddr(t))
+		r.addrs = append(r.addrs, freeport.Addr(t))
 	}
-	simAddr := freeAddr(t)
+	simAddr := freeport.Addr(t)
 	k.simURL = "http://" + simAddr
 	k.platform = newPlatformProxy(t, k.simURL)
 	entrance := newEntrance(t, r.addrs)

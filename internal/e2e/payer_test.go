@@ -178,9 +178,10 @@ func shopCancels(t *testing.T, p *process) {
 	x := open(t, desktop)
 	p.buy(x, "宋词选", "微信支付")
 	x.sees("等待付款")
+	order := evaluate[string](x, `document.querySelector(".facts dd").innerText`) // other flows buy the same at the same time
 	shop := newTab(t, x.ctx, desktop)
 	shop.visit(p.shop + "/orders")
-	shop.click("宋词选 × 1")
+	shop.clickOn(`//a[@href="/orders/` + order + `"]`)
 	shop.click("取消订单")
 	shop.sees("已关闭", "这个订单没有付款")
 	x.sees("订单已取消")

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"piaohao/internal/freeport"
 	"piaohao/internal/store/storetest"
 )
 
@@ -73,7 +73,7 @@ type process struct {
 
 // settings are those of a process on free ports; later ones win.
 func (p *process) settings(more ...string) []string {
-	ports := freePorts(p.t, 3)
+	ports := []string{freeport.Port(p.t), freeport.Port(p.t), freeport.Port(p.t)}
 	p.gateway = "http://127.0.0.1:" + ports[0]
 	p.sim = "http://localhost:" + ports[1]
 	p.cashier = "http://cashier.localhost:" + ports[1] // browsers know *.localhost without DNS
@@ -83,22 +83,6 @@ func (p *process) settings(more ...string) []string {
 		"LISTEN_ADDR=127.0.0.1:" + ports[0], "SIM_ADDR=127.0.0.1:" + ports[1], "DEMO_ADDR=127.0.0.1:" + ports[2],
 		"SIM_PUBLIC_URL=" + p.sim, "SIM_CASHIER_URL=" + p.cashier,
 	}, more...)
-}
-
-// freePorts holds all of them before it lets go of any, so that they differ.
-func freePorts(t *testing.T, n int) []string {
-	t.Helper()
-	var ports []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }()
-		_, port, _ := net.SplitHostPort(l.Addr().String())
-		ports = append(ports, port)
-	}
-	return ports
 }
 
 var (

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"piaohao/internal/freeport"
 )
 
 const (
@@ -140,7 +141,7 @@ type readmeReader struct {
 
 func newReadmeReader(t *testing.T, blocks []readmeBlock) *readmeReader {
 	t.Helper()
-	ports := readmePorts(t, 4)
+	ports := []string{freeport.Addr(t), freeport.Addr(t), freeport.Addr(t), freeport.Addr(t)}
 	r := &readmeReader{t: t, dir: t.TempDir(), programs: map[string]*readmeProgram{}}
 	binary, shop := filepath.Join(r.dir, "piaohao"), filepath.Join(r.dir, "shop")
 	r.replace = strings.NewReplacer(
@@ -167,20 +168,6 @@ func newReadmeReader(t *testing.T, blocks []readmeBlock) *readmeReader {
 func readmeEnv() []string {
 	ours := regexp.MustCompile(`^(LISTEN_ADDR|(SIM|DEMO)_.*|DATA_DIR|DATABASE_URL|PUBLIC_URL|WEBHOOK_.*|RETURN_URL_ORIGINS|ALLOW_PUBLIC_TEST|LOG_.*|TRUSTED_PROXIES|ENV_FILE|WECHAT_.*|ALIPAY_.*|KEY)=`)
 	return slices.DeleteFunc(os.Environ(), ours.MatchString)
-}
-
-func readmePorts(t *testing.T, n int) []string {
-	t.Helper()
-	var ports []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }() // all are held until all are known, so that they differ
-		ports = append(ports, l.Addr().String())
-	}
-	return ports
 }
 
 func (r *readmeReader) follow(b readmeBlock, step readmeStep) {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"piaohao/internal/config"
+	"piaohao/internal/freeport"
 	"piaohao/internal/secret"
 	"piaohao/internal/store"
 	"piaohao/internal/store/storetest"
@@ -31,7 +31,7 @@ func settingsFor(t *testing.T, database string) config.Config {
 	t.Helper()
 	env := map[string]string{
 		"DATA_DIR": t.TempDir(), "LOG_DIR": "off", "DATABASE_URL": database, "DEMO_ADDR": "off",
-		"LISTEN_ADDR": freePort(t), "SIM_ADDR": freePort(t),
+		"LISTEN_ADDR": freeport.Addr(t), "SIM_ADDR": freeport.Addr(t),
 	}
 	if database != "" {
 		env["ALLOW_UNSAFE_DATABASE"] = "1" // the cluster of tests is thrown away
@@ -41,16 +41,6 @@ func settingsFor(t *testing.T, database string) config.Config {
 		t.Fatal(err)
 	}
 	return c
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // running runs a node until stop, which returns how long its end took.

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -22,6 +21,7 @@ import (
 
 	drivers "piaohao/internal/channel/all"
 	"piaohao/internal/config"
+	"piaohao/internal/freeport"
 	"piaohao/internal/secret"
 )
 
@@ -84,18 +84,9 @@ const canaryWebhook = "whsec_Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5LTEyMzQ1Njc4OTAhIQ=="
 // settings are those of a test node on free ports.
 func settings(t *testing.T, dir string) config.Config {
 	t.Helper()
-	var addr [3]string
-	for i := range addr {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }() // all are held until each is known
-		addr[i] = l.Addr().String()
-	}
 	c, err := config.Load(config.Source{Env: map[string]string{
-		"DATA_DIR": dir, "LOG_DIR": filepath.Join(dir, "logs"), "LOG_LEVEL": "debug", "LISTEN_ADDR": addr[0], "SIM_ADDR": addr[1],
-		"DEMO_ADDR": addr[2], "WEBHOOK_URL": "http://127.0.0.1:9/nobody?token=in-the-path", "WEBHOOK_SECRET": canaryWebhook,
+		"DATA_DIR": dir, "LOG_DIR": filepath.Join(dir, "logs"), "LOG_LEVEL": "debug", "LISTEN_ADDR": freeport.Addr(t), "SIM_ADDR": freeport.Addr(t),
+		"DEMO_ADDR": freeport.Addr(t), "WEBHOOK_URL": "http://127.0.0.1:9/nobody?token=in-the-path", "WEBHOOK_SECRET": canaryWebhook,
 	}}, drivers.Drivers)
 	if err != nil {
 		t.Fatal(err)

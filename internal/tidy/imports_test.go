@@ -14,13 +14,14 @@ var mayImport = map[string][]string{
 	"spec/...":    {},
 	"deploy":      {}, // its tests are outside of it
 
-	"internal/pay":    {},
-	"internal/secret": {},
-	"internal/keys":   {},
-	"internal/strict": {},
-	"internal/logs":   {"internal/secret"},
-	"internal/id":     {},
-	"internal/view":   {"internal/pay"},
+	"internal/pay":      {},
+	"internal/secret":   {},
+	"internal/keys":     {},
+	"internal/strict":   {},
+	"internal/logs":     {"internal/secret"},
+	"internal/id":       {},
+	"internal/freeport": {},
+	"internal/view":     {"internal/pay"},
 
 	"internal/channel":             {"internal/pay", "internal/secret"},
 	"internal/channel/wechatv2":    channelDriver,
@@ -30,7 +31,7 @@ var mayImport = map[string][]string{
 	"internal/channel/channeltest": {"internal/channel/...", "internal/pay"}, // the values that it checks are pay's
 
 	"internal/store":           {"internal/pay", "internal/secret"},
-	"internal/store/storetest": {},
+	"internal/store/storetest": {"internal/freeport"},
 	"internal/gateway":         {"internal/pay", "internal/channel", "internal/store", "internal/view", "internal/secret"},
 	"internal/webhook":         {"internal/pay", "internal/store", "internal/view", "internal/secret"},
 
@@ -56,7 +57,7 @@ var mayImport = map[string][]string{
 	},
 	"internal/bench": {
 		"internal/pay", "internal/id", "internal/view", "internal/channel/all", "internal/store", "internal/web/httpx", "internal/sim/all",
-		"internal/config", "internal/node",
+		"internal/config", "internal/node", "internal/freeport",
 	},
 
 	"internal/storm":   {"client", "spec/...", "internal/..."},
@@ -75,7 +76,8 @@ var testsMayImport = map[string][]string{
 	"internal/webhook":          {"client"},               // the shop's verifier judges the sender
 	"internal/store":            {"internal/store/storetest"},
 	"internal/gateway":          {"internal/store/storetest", "internal/e2e/totals"},
-	"internal/node":             {"internal/store/storetest", "internal/e2e/totals"},
+	"internal/node":             {"internal/store/storetest", "internal/e2e/totals", "internal/freeport"},
+	"internal/doctor":           {"internal/freeport"},
 	"internal/fuzzing":          {"internal/e2e/totals"},
 	"internal/mutants":          {"internal/e2e/totals"},
 	"internal/bench":            {"internal/store/storetest"},

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"piaohao/client"
+	"piaohao/internal/freeport"
 )
 
 // house is one installation of the gateway, with a web server before it, a shop and its webhook's endpoint.
@@ -56,7 +57,7 @@ type acked struct {
 // newHouse builds it; nothing runs before open.
 func newHouse(t *testing.T, w *town, database string) *house {
 	t.Helper()
-	h := &house{t: t, town: w, dir: t.TempDir(), addr: freeAddr(t), database: database, giveUp: func() {}}
+	h := &house{t: t, town: w, dir: t.TempDir(), addr: freeport.Addr(t), database: database, giveUp: func() {}}
 	h.data = func() string { return h.dir }
 	h.acked = acked{payments: map[string]string{}, facts: map[string]string{}, notices: map[string]string{}}
 	h.sink = newSink(t, w.now, h.wrong)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -93,24 +91,4 @@ func (p *process) answers(ctx context.Context, client *http.Client, url string) 
 			return false, fmt.Errorf("no answer from %s: %w\n%s", url, ctx.Err(), p.tail())
 		}
 	}
-}
-
-// freeAddr is a port below those that the kernel gives to outgoing connections: one of these could take it while the
-// program is down.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	const from, to, tries = 15_000, 30_000, 100
-	for range tries {
-		addr := fmt.Sprintf("127.0.0.1:%d", from+mathrand.IntN(to-from))
-		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", addr)
-		if err != nil {
-			continue
-		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return addr
-	}
-	t.Fatal("no free port")
-	return ""
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"piaohao/internal/freeport"
 )
 
 // town is what the installations of one test share: the simulator of both platforms, a process of its own that nobody
@@ -36,7 +38,7 @@ func newTown(ctx context.Context, t *testing.T, program func() (string, error), 
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	t.Cleanup(w.http.CloseIdleConnections)
-	home, addr := t.TempDir(), freeAddr(t)
+	home, addr := t.TempDir(), freeport.Addr(t)
 	w.url = "http://" + addr
 	w.sim = startProcess(t, filepath.Join(home, "sim.log"), w.env("SIM_ADDR="+addr, "SIM_PUBLIC_URL="+w.url, "DATA_DIR="+home, "LOG_DIR=off", "DEMO_ADDR=off"), w.bin, "sim")
 	if up := must[bool](t)(w.sim.answers(ctx, w.http, w.url+"/sim/faults")); !up {

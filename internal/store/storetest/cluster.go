@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -18,13 +17,15 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"piaohao/internal/freeport"
 )
 
 // cluster is the PostgreSQL of this test binary, on a unix socket and a loopback port. fsync and full_page_writes are off:
 // it is thrown away, and whoever opens a database of it has to allow that.
 type cluster struct {
 	dir    string
-	port   int
+	port   string
 	server *exec.Cmd
 }
 
@@ -80,7 +81,7 @@ func create(t testing.TB, options string) string {
 }
 
 func (c *cluster) dsn(database string) string {
-	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", c.port, database)
+	return fmt.Sprintf("postgres://postgres@127.0.0.1:%s/%s?sslmode=disable", c.port, database)
 }
 
 func (c *cluster) admin(sql string) error {
@@ -102,7 +103,7 @@ func startCluster() (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	port, err := freePort()
+	port, err := freeport.New()
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +118,7 @@ func startCluster() (*cluster, error) {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	c.server = exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", dir, "-p", strconv.Itoa(port), //nolint:gosec,noctx // as above
+	c.server = exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", dir, "-p", port, //nolint:gosec,noctx // as above
 		"-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300",
 		"-c", "log_min_messages=panic", "-c", "shared_buffers=64MB")
 	c.server.Dir, c.server.SysProcAttr = dir, as
@@ -140,14 +141,6 @@ func newestPostgres() (string, error) {
 		return "", errors.New("these tests need PostgreSQL's server (initdb, postgres) under /usr/lib/postgresql")
 	}
 	return found[len(found)-1], nil
-}
-
-func freePort() (int, error) {
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	return l.Addr().(*net.TCPAddr).Port, l.Close()
 }
 
 // notRoot gives dir to the user postgres when the tests run as root, whom PostgreSQL refuses.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"piaohao/internal/freeport"
 )
 
 // Pair is a primary that commits nothing before its one standby has it on disk, and that standby: real servers with fsync
@@ -24,7 +26,7 @@ type Pair struct {
 
 // Server is one PostgreSQL of a Pair.
 type Server struct {
-	Port int
+	Port string
 
 	bin, dir string
 	as       *syscall.SysProcAttr
@@ -42,7 +44,7 @@ func NewPair(t testing.TB) *Pair {
 	p.Primary.run(t, "initdb", "-N", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-D", p.Primary.data())
 	p.Primary.Start(t)
 	p.Primary.await(t, "postgres")
-	p.Primary.run(t, "pg_basebackup", "-h", "127.0.0.1", "-p", strconv.Itoa(p.Primary.Port), "-U", "postgres", "-D", p.Standby.data(), "-R", "-c", "fast", "--no-sync")
+	p.Primary.run(t, "pg_basebackup", "-h", "127.0.0.1", "-p", p.Primary.Port, "-U", "postgres", "-D", p.Standby.data(), "-R", "-c", "fast", "--no-sync")
 	p.Standby.Start(t)
 	p.Standby.await(t, "postgres")
 	p.Primary.Exec(t, "postgres", `ALTER SYSTEM SET synchronous_standby_names = '*'`)
@@ -53,7 +55,7 @@ func NewPair(t testing.TB) *Pair {
 
 // DSN names both servers; the one that takes writes is used.
 func (p *Pair) DSN() string {
-	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d,127.0.0.1:%d/shop?sslmode=disable&target_session_attrs=read-write", p.Primary.Port, p.Standby.Port)
+	return fmt.Sprintf("postgres://postgres@127.0.0.1:%s,127.0.0.1:%s/shop?sslmode=disable&target_session_attrs=read-write", p.Primary.Port, p.Standby.Port)
 }
 
 func newServer(t testing.TB, bin string) *Server {
@@ -63,7 +65,7 @@ func newServer(t testing.TB, bin string) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	port, err := freePort()
+	port, err := freeport.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +94,7 @@ func (s *Server) run(t testing.TB, name string, args ...string) {
 // Start starts the server on its data, until the test ends.
 func (s *Server) Start(t testing.TB) {
 	t.Helper()
-	c := s.command("postgres", "-D", s.data(), "-k", s.dir, "-p", strconv.Itoa(s.Port), "-c", "listen_addresses=127.0.0.1",
+	c := s.command("postgres", "-D", s.data(), "-k", s.dir, "-p", s.Port, "-c", "listen_addresses=127.0.0.1",
 		"-c", "log_min_messages=panic", "-c", "shared_buffers=32MB", "-c", "wal_receiver_status_interval=1")
 	s.cmd = c
 	if err := c.Start(); err != nil {
@@ -178,7 +180,7 @@ func (s *Server) exec(database, sql string) error {
 
 // DSN is the address of a database on this server.
 func (s *Server) DSN(database string) string {
-	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", s.Port, database)
+	return fmt.Sprintf("postgres://postgres@127.0.0.1:%s/%s?sslmode=disable", s.Port, database)
 }
 
 // await waits until the server answers.
