@@ -21,9 +21,10 @@ import (
 )
 
 const (
-	tabWithin      = 120 * time.Second // a whole flow; a good one takes a tenth
-	documentWithin = 2 * time.Second
-	lookEvery      = 50 * time.Millisecond
+	tabWithin = 120 * time.Second // a whole flow; a good one takes a tenth
+	firstLook = 200 * time.Millisecond
+	longLook  = 4 * time.Second
+	lookEvery = 50 * time.Millisecond
 )
 
 // theBrowser is one Chromium for all tests; each test has a context of its own in it, with its own cookies and cache.
@@ -84,9 +85,26 @@ type tab struct {
 	known  []string      // hosts that are ours or a platform's, besides this machine
 }
 
+// places are the tests that may use the browser at once: on two cores more of them starve each other, while the tests that
+// wait for leases and killed processes need little.
+var (
+	places = make(chan struct{}, 2)
+	placed sync.Map // *testing.T
+)
+
+// takePlace waits for a place, which t has until its end.
+func takePlace(t *testing.T) {
+	if _, has := placed.LoadOrStore(t, true); has {
+		return
+	}
+	places <- struct{}{}
+	t.Cleanup(func() { <-places })
+}
+
 // open makes a tab that a test closes; at its end it must have logged no error and asked nobody but us.
 func open(t *testing.T, d device) *tab {
 	t.Helper()
+	takePlace(t)
 	browser, err := theBrowser()
 	if err != nil {
 		t.Fatalf("chromium (make deps installs it): %v", err)
@@ -230,8 +248,8 @@ func (x *tab) until(condition string) {
 	x.t.Helper()
 	ctx, cancel := context.WithTimeout(x.ctx, tabWithin/3)
 	defer cancel()
-	for {
-		one, done := context.WithTimeout(ctx, documentWithin) // an answer that a navigation swallowed is asked for again
+	for look := firstLook; ; look = min(2*look, longLook) { // a starved browser needs longer ones
+		one, done := context.WithTimeout(ctx, look) // an answer that a navigation swallowed is asked for again
 		_, err := chromedp.Run(one, chromedp.Poll[bool](condition, chromedp.WithPollingInterval(lookEvery), chromedp.WithPollingTimeout(0)))
 		done()
 		if err == nil {

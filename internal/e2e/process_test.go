@@ -31,7 +31,13 @@ var update = flag.Bool("update", false, "write the pictures of docs/images anew"
 // program is the built binary.
 var program string
 
+// atOnce are the tests that run at once, unless -parallel says otherwise: most wait for a lease or for a process.
+const atOnce = "6"
+
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", atOnce); err != nil {
+		panic(err)
+	}
 	flag.Parse()
 	os.Exit(run(m))
 }
