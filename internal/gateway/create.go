@@ -71,8 +71,11 @@ func (g *Gateway) create(ctx context.Context, in CreateInput) (Result, error) {
 			v, err := g.answer(ctx, old, w, first, in.ClientIP)
 			return Result{View: v, Created: true}, err
 		}
-		if old.IsClosed() {
-			continue // it closed meanwhile: the order is free again
+		if old.IsClosed() { // meanwhile: the order is free again
+			if least := old.CreatedAt.Add(time.Millisecond); now.Before(least) {
+				now = least // of an order's payments the newest is the one that was written last
+			}
+			continue
 		}
 		v, err := g.again(ctx, old, in, w)
 		return Result{View: v}, err

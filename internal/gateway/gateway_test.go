@@ -51,6 +51,21 @@ func TestCreateIsIdempotent(t *testing.T) {
 	}
 }
 
+// A node whose clock is behind makes the order's next payment: it is the newest all the same.
+func TestI10NewestOfAnOrderIsTheLastOneWritten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for range 3 {
+		p := w.create("o1", "")
+		_, err := w.g.ClosePayment(t.Context(), "shop", p.ID)
+		w.must(err)
+		if v, err := w.g.PaymentByOrder(t.Context(), "shop", "o1"); err != nil || v.ID != p.ID {
+			t.Fatalf("the order's payment is %s (%v), want %s", v.ID, err, p.ID)
+		}
+		w.now.Add(-time.Second.Milliseconds())
+	}
+}
+
 func TestTwoCreatesAtOnceMakeOnePayment(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,6 +19,7 @@ import (
 	"piaohao/internal/id"
 	"piaohao/internal/pay"
 	"piaohao/internal/store"
+	"piaohao/internal/store/storetest"
 )
 
 // platform is a scripted platform behind the channel seam: orders by number, and a say in what each call answers.
@@ -273,9 +274,15 @@ type world struct {
 // newWorld makes the world; edit may change its accounts.
 func newWorld(t *testing.T, edit ...func(accounts []gateway.Account) []gateway.Account) *world {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "test.db")
-	w := newWorldOn(t, "sqlite:"+path, edit...)
-	w.path = path
+	dsn := storetest.NewLite(t, func(dsn string) error {
+		db, err := store.Open(context.Background(), store.Options{DSN: dsn, Mode: "test", Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			return err
+		}
+		return db.Close()
+	})
+	w := newWorldOn(t, dsn, edit...)
+	w.path = strings.TrimPrefix(dsn, "sqlite:")
 	return w
 }
 

@@ -6,6 +6,7 @@ var ofGateway = []source{
 	}},
 	{"internal/gateway/create.go", []mutant{
 		{"lost answer of a create taken for a no", "unknown := errors.Is(err, store.ErrUnknown)", "unknown := false", "TestA74LostAnswerOfTheDatabase"},
+		{"next payment of an order older than the last", "now = least", "_ = least", "TestI10NewestOfAnOrderIsTheLastOneWritten"},
 	}},
 	{"internal/gateway/refund.go", []mutant{
 		{"refunds followed without an end", "if r.Patient(g.Now()) {", "if true {", "TestRefundThatNoBalanceCovers|TestRefundIsFollowedWithoutMeans"},

@@ -3,6 +3,7 @@ package mutants
 var ofStore = []source{
 	{"internal/store/apply.go", []mutant{
 		{"event guard", "stmt{text: db.sql.event, args: args}", `stmt{text: db.sql.event + " ON CONFLICT (payment_id, seq) DO NOTHING", args: args}`, "TestA65ParallelChangesOfOnePayment"},
+		{"overtaken create written as the older one", "AND created_at >= CAST($11 AS BIGINT)))`", "AND created_at < 0))`", "TestI10NewestOfAnOrderIsTheLastOneWritten"},
 	}},
 	{"internal/store/writer.go", []mutant{
 		{"one failed write hurts its neighbours", "if again && len(group) > 1 {", "if again && len(group) > 1<<20 {", "TestA26TransactionNumberUsedTwiceInOneGroup|TestRefusedGuardDisturbsNoNeighbour"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"piaohao/internal/pay"
 )
@@ -54,7 +55,7 @@ func textsFor(d dialect) texts {
 }
 
 var (
-	insertPayment  = insert("payments", paymentColumns)
+	insertPayment  = strings.Replace(insert("payments", paymentColumns), "$11", newestOfOrder, 1)
 	updatePayment  = update("payments", paymentMutable)
 	insertAttempt  = insert("attempts", attemptColumns)
 	updateAttempt  = update("attempts", attemptMutable)
@@ -63,12 +64,18 @@ var (
 	insertIncident = insert("incidents", incidentColumns) + " ON CONFLICT (account, digest) DO NOTHING"
 )
 
+// newestOfOrder is the time of a payment ($11), refused unless every closed one of its order is older. A create may wait, or
+// its node's clock be behind, while another one of the order is made and closed; without this that one would go on being
+// the newest of the order.
+const newestOfOrder = `(SELECT CAST($11 AS BIGINT) WHERE NOT EXISTS (
+	SELECT 1 FROM payments WHERE shop = $2 AND order_no = $3 AND status = 'closed' AND created_at >= CAST($11 AS BIGINT)))`
+
 // wakeAttempt sets the due time and counts as asking, so that a holder's release does not undo it.
 const wakeAttempt = `UPDATE attempts SET due_at = $2, asked = asked + 1 WHERE id = $1`
 
 // Apply writes a Change in one transaction and returns once it is durable: ErrStale when another Change of the
 // payment came first or the fence's claim was lost, ErrOrderTaken for a create whose order has an open or paid
-// payment, ErrTransactionUsed for a transaction number that another attempt of the account holds, ErrRefundNoUsed for a
+// payment, or a closed one that is not older, ErrTransactionUsed for a transaction number that another attempt of the account holds, ErrRefundNoUsed for a
 // refund number that another payment of the shop holds. After each of
 // these, and after every other error of SQLite, nothing of it was written. A lost connection to PostgreSQL during
 // the commit leaves the outcome unknown: load and decide again. A Change without events writes its incident alone.
@@ -85,7 +92,7 @@ func (db *DB) Apply(ctx context.Context, c pay.Change) error {
 	switch refusal(err) {
 	case refusedSeq:
 		return ErrStale
-	case refusedOrder:
+	case refusedOrder, refusedOlder:
 		return ErrOrderTaken
 	case refusedTransaction:
 		return ErrTransactionUsed

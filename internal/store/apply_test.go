@@ -100,7 +100,7 @@ func TestPaymentByOrderPrefersTheLiveOne(t *testing.T) {
 		for range 3 {
 			p := w.stored(w.newPayment("order"))
 			ids = append(ids, p.ID)
-			w.clock.advance(-time.Second) // the newest is not the last written
+			w.clock.advance(time.Second)
 			if len(ids) < 3 {
 				p.Status, p.ClosedAt = "closed", w.clock.Now()
 				c := pay.Change{Payment: p}
@@ -117,8 +117,8 @@ func TestPaymentByOrderPrefersTheLiveOne(t *testing.T) {
 		c := pay.Change{Payment: p}
 		w.addEvent(&c, pay.EventPaymentClosed)
 		must(t, w.Apply(t.Context(), c))
-		if p, err = w.PaymentByOrder(t.Context(), "shop", "order"); err != nil || p.ID != ids[0] {
-			t.Errorf("got %s %v, want the newest closed %s", p.ID, err, ids[0])
+		if p, err = w.PaymentByOrder(t.Context(), "shop", "order"); err != nil || p.ID != ids[2] {
+			t.Errorf("got %s %v, want the newest closed %s", p.ID, err, ids[2])
 		}
 	})
 }
@@ -164,6 +164,34 @@ func TestTwoCreatesAtOnce(t *testing.T) {
 				t.Errorf("%d rows in %s", n, q)
 			}
 		}
+	})
+}
+
+// A create that waited while another one of its order was made and closed is not written as the older one: the order's
+// newest payment would be the other one for ever.
+func TestI10NewestOfAnOrderIsTheLastOneWritten(t *testing.T) {
+	onEngines(t, func(t *testing.T, w *world) {
+		slow := w.newPayment("order")
+		same := w.clock.Now()
+		closed := func(p pay.Payment) {
+			p.Status, p.ClosedAt = "closed", w.clock.Now()
+			c := pay.Change{Payment: p}
+			w.addEvent(&c, pay.EventPaymentClosed)
+			w.stored(c)
+		}
+		closed(w.stored(w.newPayment("order")))
+		for _, at := range []time.Time{same.Add(-time.Second), same} {
+			slow.Payment.CreatedAt = at
+			if err := w.Apply(t.Context(), slow); !errors.Is(err, ErrOrderTaken) {
+				t.Errorf("created at %s: %v", at, err)
+			}
+		}
+		slow.Payment.CreatedAt = same.Add(time.Millisecond)
+		closed(w.stored(slow))
+		if p, err := w.PaymentByOrder(t.Context(), "shop", "order"); err != nil || p.ID != slow.Payment.ID {
+			t.Errorf("the order's payment is %s (%v), want %s", p.ID, err, slow.Payment.ID)
+		}
+		w.stored(w.newPayment("another order"))
 	})
 }
 

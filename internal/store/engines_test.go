@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"piaohao/internal/pay"
+	"piaohao/internal/store/storetest"
 )
 
 // world is one empty database of one engine, with a clock that tests move.
@@ -47,7 +47,7 @@ var engines = []struct {
 	name string
 	dsn  func(t testing.TB) string
 }{
-	{"sqlite", func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "test.db") }},
+	{"sqlite", func(t testing.TB) string { return storetest.NewLite(t, migrated) }},
 	{"postgres", newPostgresDatabase},
 }
 

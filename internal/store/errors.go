@@ -16,6 +16,7 @@ import (
 const (
 	refusedSeq         = "events_pkey"          // the guard of a Change, or the fence inside it
 	refusedOrder       = "payments_order"       // the guard of a create
+	refusedOlder       = "payments.created_at"  // a create that another one of its order overtook
 	refusedTransaction = "attempts_transaction" // one number on two attempts
 	refusedRefund      = "refunds_number"       // a shop's refund number on two payments
 )
@@ -25,6 +26,7 @@ var sqliteRefusals = []struct{ words, name string }{
 	{"UNIQUE constraint failed: events.payment_id, events.seq", refusedSeq},
 	{"NOT NULL constraint failed: events.seq", refusedSeq},
 	{"UNIQUE constraint failed: payments.shop, payments.order_no", refusedOrder},
+	{"NOT NULL constraint failed: payments.created_at", refusedOlder},
 	{"UNIQUE constraint failed: attempts.transaction_id, attempts.account", refusedTransaction},
 	{"UNIQUE constraint failed: refunds.shop, refunds.refund_no", refusedRefund},
 }
@@ -59,6 +61,8 @@ func refusal(err error) string {
 		return pg.ConstraintName
 	case pg.Code == pgNotNull && pg.TableName == "events" && pg.ColumnName == "seq":
 		return refusedSeq
+	case pg.Code == pgNotNull && pg.TableName == "payments" && pg.ColumnName == "created_at":
+		return refusedOlder
 	}
 	return ""
 }

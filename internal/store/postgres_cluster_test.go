@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	"errors"
+	"log/slog"
 	"os"
 	"sync"
 	"testing"
@@ -25,9 +25,19 @@ var makeTemplate = sync.OnceValue(func() error {
 	if err != nil {
 		return err
 	}
-	db, err := Open(context.Background(), Options{DSN: dsn, Mode: "test", Now: time.Now, AllowUnsafe: true})
-	return errors.Join(err, db.Close())
+	return migrated(dsn)
 })
+
+// migrated makes all tables.
+func migrated(dsn string) error {
+	db, err := Open(context.Background(), Options{
+		DSN: dsn, Mode: "test", Now: time.Now, Log: slog.New(slog.DiscardHandler), AllowUnsafe: true,
+	})
+	if err != nil {
+		return err
+	}
+	return db.Close()
+}
 
 // newPostgresDatabase makes an empty database with all tables and returns its address.
 func newPostgresDatabase(t testing.TB) string {

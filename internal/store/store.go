@@ -22,8 +22,9 @@ var (
 	ErrNotFound = errors.New("store: not found")
 	// ErrStale: somebody else changed the payment, or the claim was lost. Nothing was written; load and decide again.
 	ErrStale = errors.New("store: changed meanwhile, or the claim was lost")
-	// ErrOrderTaken: a create met an open or paid payment of that order. Nothing was written.
-	ErrOrderTaken = errors.New("store: the order has an open or paid payment")
+	// ErrOrderTaken: a create met an open or paid payment of that order, or a closed one that is not older. Nothing was
+	// written.
+	ErrOrderTaken = errors.New("store: the order has an open or paid payment, or one that is not older")
 	// ErrTransactionUsed: the account's transaction number belongs to another attempt. Nothing was written.
 	ErrTransactionUsed = errors.New("store: the transaction number belongs to another attempt")
 	// ErrRefundNoUsed: the shop has this refund number on another payment. Nothing was written.

@@ -18,6 +18,7 @@ import (
 	"piaohao/internal/e2e/totals"
 	"piaohao/internal/pay"
 	"piaohao/internal/store"
+	"piaohao/internal/store/storetest"
 )
 
 var (
@@ -97,21 +98,13 @@ func isDir(path string) bool {
 // emptyDatabase is a database with its tables: copying it is cheaper than making them for each seed.
 func emptyDatabase(t *testing.T) []byte {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "empty.db")
-	db, err := store.Open(context.Background(), store.Options{
-		DSN: "sqlite:" + path, Mode: "test", Now: time.Now, Log: slog.New(slog.DiscardHandler),
+	return storetest.Lite(t, func(dsn string) error {
+		db, err := store.Open(context.Background(), store.Options{DSN: dsn, Mode: "test", Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			return err
+		}
+		return db.Close()
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
 }
 
 // broke reports whether the invariant of that id was broken.
