@@ -39,7 +39,12 @@ const (
 	pgDeadlock      = "40P01"
 	pgShutdown      = "57P01" // also of a commit that waited for a standby: it may be there
 	pgCrash         = "57P02"
+	pgConnection    = "08" // a class: a pooler that lost the server speaks so
 )
+
+// pgPanic is the severity under which a server goes down that cannot flush its log. The commit that it failed for may stand
+// in that log, and is then there after the restart.
+const pgPanic = "PANIC"
 
 // refusal names the constraint that refused a write, or is "" for every other error.
 func refusal(err error) string {
@@ -107,7 +112,7 @@ func pgRetryable(err error) bool {
 func pgLost(err error) bool {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
-		return pg.Code == pgShutdown || pg.Code == pgCrash
+		return pg.Code == pgShutdown || pg.Code == pgCrash || strings.HasPrefix(pg.Code, pgConnection) || pg.SeverityUnlocalized == pgPanic
 	}
 	var network net.Error
 	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||

@@ -13,32 +13,42 @@ import (
 )
 
 // A commit whose answer was lost is unknown: it is neither repeated nor taken for refused, and whoever loads again sees
-// which of the two it was.
+// which of the two it was. So it is when the server, or a pooler before it, could still say that it goes: a server whose
+// log could not be flushed says PANIC, and finds the commit in that log when it comes up again.
 func TestLostAnswerOfACommit(t *testing.T) {
 	t.Parallel()
-	for name, after := range map[string]bool{"A74 before it was written": false, "A74 after it was written": true} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dsn := newPostgresDatabase(t)
-			wire := storetest.NewWire(t, dsn)
-			w := newWorld(t, wire.DSN)
-			first := w.stored(w.newPayment("warm"))
-			c := w.paid(first, 0, "tx-lost")
-			wire.Cut("tx-lost", after)
-			if err := w.Apply(t.Context(), c); !errors.Is(err, ErrUnknown) || wire.Cuts() != 1 {
-				t.Fatalf("%v, %d cuts", err, wire.Cuts())
-			}
-			if got := w.loaded(first.ID); got.IsPaid() != after {
-				t.Errorf("paid %v", got.IsPaid())
-			}
-			want := map[bool]error{false: nil, true: ErrStale}[after]
-			if err := w.Apply(t.Context(), c); !errors.Is(err, want) {
-				t.Errorf("again: %v", err)
-			}
-			if n := w.count(`SELECT COUNT(*) FROM events WHERE type = 'payment.paid'`); n != 1 {
-				t.Errorf("%d events", n)
-			}
-		})
+	for _, row := range []struct{ name, severity, code string }{
+		{"nothing is heard", "", ""},
+		{"the server is shut down", "FATAL", "57P01"},
+		{"the server's log failed", "PANIC", "58030"},
+		{"the disk of the server's log is full", "PANIC", "53100"},
+		{"a pooler lost the server", "FATAL", "08P01"},
+	} {
+		for name, after := range map[string]bool{"A74 before it was written": false, "A74 after it was written": true} {
+			t.Run(name+", "+row.name, func(t *testing.T) {
+				t.Parallel()
+				wire := storetest.NewWire(t, newPostgresDatabase(t))
+				w := newWorld(t, wire.DSN)
+				first := w.stored(w.newPayment("warm"))
+				c := w.paid(first, 0, "tx-lost")
+				if wire.Cut("tx-lost", after); row.severity != "" {
+					must(t, wire.CutSaying("tx-lost", after, row.severity, row.code))
+				}
+				if err := w.Apply(t.Context(), c); !errors.Is(err, ErrUnknown) || wire.Cuts() != 1 {
+					t.Fatalf("%v, %d cuts", err, wire.Cuts())
+				}
+				if got := w.loaded(first.ID); got.IsPaid() != after {
+					t.Errorf("paid %v", got.IsPaid())
+				}
+				want := map[bool]error{false: nil, true: ErrStale}[after]
+				if err := w.Apply(t.Context(), c); !errors.Is(err, want) {
+					t.Errorf("again: %v", err)
+				}
+				if n := w.count(`SELECT COUNT(*) FROM events WHERE type = 'payment.paid'`); n != 1 {
+					t.Errorf("%d events", n)
+				}
+			})
+		}
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"sync"
 	"testing"
+
+	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 // Wire is a way to a PostgreSQL that breaks when it is told to.
@@ -16,8 +18,14 @@ type Wire struct {
 
 	mu     sync.Mutex
 	marker []byte
-	after  bool
+	cut    cut
 	cuts   int
+}
+
+// cut is how the wire breaks.
+type cut struct {
+	after bool   // the server has answered
+	last  []byte // what is heard instead of its answer
 }
 
 // NewWire lays a wire to the database at dsn, until the test ends.
@@ -52,7 +60,17 @@ func NewWire(t testing.TB, dsn string) *Wire {
 func (w *Wire) Cut(marker string, after bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.marker, w.after = []byte(marker), after
+	w.marker, w.cut = []byte(marker), cut{after: after}
+}
+
+// CutSaying is Cut with the last words of a server, or of something between, which says that it goes.
+func (w *Wire) CutSaying(marker string, after bool, severity, code string) error {
+	words := pgproto3.ErrorResponse{Severity: severity, SeverityUnlocalized: severity, Code: code, Message: "last words"}
+	last, err := words.Encode(nil)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.marker, w.cut = []byte(marker), cut{after: after, last: last}
+	return err
 }
 
 // Cuts is how many connections broke.
@@ -63,15 +81,15 @@ func (w *Wire) Cuts() int {
 }
 
 // struck reports whether text carries the marker, once.
-func (w *Wire) struck(text []byte) (struck, after bool) {
+func (w *Wire) struck(text []byte) (c cut, struck bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.marker == nil || !bytes.Contains(text, w.marker) {
-		return false, false
+		return cut{}, false
 	}
 	w.marker = nil
 	w.cuts++
-	return true, w.after
+	return w.cut, true
 }
 
 const wireBuffer = 1 << 20 // a batch is sent in one piece
@@ -85,7 +103,7 @@ func (w *Wire) carry(client net.Conn, address string) {
 	hang := func() { _ = client.Close(); _ = server.Close() }
 	defer hang()
 	var silent sync.Mutex
-	silenced := false
+	var silenced *cut
 	go func() {
 		defer hang()
 		buffer := make([]byte, wireBuffer)
@@ -94,7 +112,10 @@ func (w *Wire) carry(client net.Conn, address string) {
 			silent.Lock()
 			stop := silenced
 			silent.Unlock()
-			if err != nil || stop {
+			if err == nil && stop != nil {
+				_, _ = client.Write(stop.last)
+			}
+			if err != nil || stop != nil {
 				return
 			}
 			if _, err := client.Write(buffer[:n]); err != nil {
@@ -108,12 +129,13 @@ func (w *Wire) carry(client net.Conn, address string) {
 		if err != nil {
 			return
 		}
-		if struck, after := w.struck(buffer[:n]); struck {
-			if !after {
+		if cut, struck := w.struck(buffer[:n]); struck {
+			if !cut.after {
+				_, _ = client.Write(cut.last)
 				return
 			}
 			silent.Lock()
-			silenced = true
+			silenced = &cut
 			silent.Unlock()
 			_, _ = server.Write(buffer[:n])
 			_, _ = io.Copy(io.Discard, client) // until the other goroutine has hung up
