@@ -7,14 +7,27 @@ var ofStore = []source{
 	}},
 	{"internal/store/writer.go", []mutant{
 		{"one failed write hurts its neighbours", "if again && len(group) > 1 {", "if again && len(group) > 1<<20 {", "TestA26TransactionNumberUsedTwiceInOneGroup|TestRefusedGuardDisturbsNoNeighbour"},
+		{"queued although its caller has left", "if err := ctx.Err(); err != nil {\n\t\treturn err\n\t}\n\to :=", "o :=", "TestCallerWhoLeftWritesNothing"},
+		{"waits for a full queue although its caller has left", "return ErrClosed\n\tcase <-ctx.Done():\n\t\treturn ctx.Err()\n\t}", "return ErrClosed\n\t}", "TestCallerLeavesAFullQueue"},
 	}},
 	{"internal/store/sqlite.go", []mutant{
 		{"two processes on one file", "syscall.LOCK_EX|syscall.LOCK_NB", "syscall.LOCK_SH|syscall.LOCK_NB", "TestOneProcessPerSQLiteFile"},
 		{"database readable for everybody", "os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)", "os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)", "TestOneProcessPerSQLiteFile|TestReadSchemaMakesNoFile"},
+		{"rows about what is not there", `"foreign_keys(1)"`, `"foreign_keys(0)"`, "TestRowsKeepWhatTheyAreAbout"},
+	}},
+	{"internal/store/postgres.go", []mutant{
+		{"event's place given when it is written", `eventPos: "NULL"`, `eventPos: "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"`, "TestEventsOfASlowTransaction"},
 	}},
 	{"internal/store/tail.go", []mutant{
 		{"one event, two deliveries", "e.for_shops = 1\n\t\tON CONFLICT (event_id, endpoint_id) DO NOTHING`", "e.for_shops = 1`", "TestFanOutTwiceAndByTwoNodes"},
 		{"webhooks of internal events", "AND e.pos <= $2 AND e.for_shops = 1", "AND e.pos <= $2", "TestFanOutTwiceAndByTwoNodes|TestDeliveryLife"},
+		{"webhooks to the endpoints of every shop", "JOIN endpoints p ON p.shop = e.shop", "JOIN endpoints p ON p.shop <> ''", "TestA95EventsOfAnotherShop"},
+		{"fan-out skips the next event", "WHERE e.pos > $1 AND", "WHERE e.pos > $1 + 1 AND", "TestFanOutTwiceAndByTwoNodes|TestA95EventsOfAnotherShop"},
+		{"events of other shops are listed", "FROM events WHERE shop = $1 AND body", "FROM events WHERE $1 <> '' AND body", "TestA95EventsOfAnotherShop"},
+		{"list of events skips the next one", "IS NOT NULL AND pos > $2 ORDER", "IS NOT NULL AND pos > $2 + 1 ORDER", "TestA95EventsOfAnotherShop"},
+		{"tail skips the next event", "FROM events WHERE pos > $1 ORDER BY pos LIMIT $2`\n\n", "FROM events WHERE pos > $1 + 1 ORDER BY pos LIMIT $2`\n\n", "TestEventsInOrder|TestEventsOfASlowTransaction"},
+		{"two nodes number events at once", "stmt{text: `SELECT pg_advisory_xact_lock($1)`, args: []any{int64(numberingLock)}},\n", "", "TestNumberingWaitsForTheOtherNode"},
+		{"a payment's events ordered by clocks alone", "MAX(at) OVER (PARTITION BY payment_id ORDER BY seq) AS latest", "at AS latest", "TestEventsInOrder"},
 		{"cursor moves back", "WHERE name = 'deliveries' AND cursor = $1`", "WHERE name = 'deliveries' AND cursor >= 0 * $1`", "TestFanOutTwiceAndByTwoNodes"},
 	}},
 	{"internal/store/deliveries.go", []mutant{
@@ -27,5 +40,9 @@ var ofStore = []source{
 	}},
 	{"internal/store/errors.go", []mutant{
 		{"serialization failure not retried", "pg.Code == pgSerialization ||", "false ||", "TestRetriesAreBounded|TestLostAnswerOfACommit"},
+		{"server that is shut down taken for a no", "return pg.Code == pgShutdown ||", "return", "TestLostAnswerOfACommit|TestRetriesAreBounded"},
+		{"server that goes down with its log taken for a no", " || pg.SeverityUnlocalized == pgPanic", "", "TestLostAnswerOfACommit"},
+		{"pooler that lost its server taken for a no", " || strings.HasPrefix(pg.Code, pgConnection)", "", "TestLostAnswerOfACommit"},
+		{"broken connection taken for a no", "errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||", "network != nil || errors.Is(err, io.ErrNoProgress) ||", "TestLostAnswerOfACommit"},
 	}},
 }

@@ -443,6 +443,31 @@ func TestIncidentsOnce(t *testing.T) {
 	})
 }
 
+// Nothing is about what is not there: SQLite looks at that only when it is asked to, on each connection.
+func TestRowsKeepWhatTheyAreAbout(t *testing.T) {
+	onEngines(t, func(t *testing.T, w *world) {
+		w.endpoint("ep", "https://a.example", "k")
+		p := w.refunded("order", "r1")
+		w.fanOut()
+		for name, forbidden := range map[string]string{
+			"the shop of an endpoint":     `DELETE FROM shops`,
+			"the attempt of a refund":     `DELETE FROM attempts`,
+			"the payment of all of it":    `DELETE FROM payments`,
+			"the event of a delivery":     `DELETE FROM events`,
+			"an endpoint of nobody's":     `UPDATE endpoints SET shop = 'nobody'`,
+			"a delivery of what was not":  `INSERT INTO deliveries (event_id, endpoint_id) VALUES ('none', 'ep')`,
+			"a delivery moved to nothing": `UPDATE deliveries SET event_id = 'none'`,
+		} {
+			if err := w.exec(forbidden); err == nil || !strings.Contains(strings.ToLower(err.Error()), "foreign key") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if got := w.loaded(p.ID); len(got.Attempts) != 1 || len(got.Refunds) != 1 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
 func TestCommittedSignals(t *testing.T) {
 	onEngines(t, func(t *testing.T, w *world) {
 		must(t, w.Apply(t.Context(), w.newPayment("1")))

@@ -120,10 +120,12 @@ func must(t testing.TB, err error) {
 func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 
 // newPayment is a create with one open attempt that is due in 3 s.
-func (w *world) newPayment(order string) pay.Change {
+func (w *world) newPayment(order string) pay.Change { return w.newPaymentOf("shop", order) }
+
+func (w *world) newPaymentOf(shop, order string) pay.Change {
 	id := w.id("pay")
 	p := pay.Payment{
-		ID: id, Shop: "shop", OrderNo: order, Amount: 100, Currency: pay.CNY, Subject: "茶", Status: "open",
+		ID: id, Shop: shop, OrderNo: order, Amount: 100, Currency: pay.CNY, Subject: "茶", Status: "open",
 		Token: "token-" + id, ReturnURL: "https://shop.example/", Metadata: `{"a":"b"}`,
 		CreatedAt: w.clock.Now(), ExpiresAt: w.clock.Now().Add(15 * time.Minute),
 	}

@@ -78,6 +78,67 @@ func TestCancelledCallerHurtsNoNeighbour(t *testing.T) {
 	}
 }
 
+// Whoever has left before the write is queued gets nothing written, though the queue has room: nobody hears of its outcome.
+func TestCallerWhoLeftWritesNothing(t *testing.T) {
+	onEngines(t, func(t *testing.T, w *world) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for i := range 64 { // each time, not by the luck of a choice between two that are ready
+			if err := w.Apply(ctx, w.newPayment(fmt.Sprint(i))); !errors.Is(err, context.Canceled) || errors.Is(err, ErrUnknown) {
+				t.Errorf("a cancelled caller was told %v", err)
+			}
+		}
+		if n := w.count(`SELECT COUNT(*) FROM payments`); n != 0 {
+			t.Errorf("%d payments of a caller who had left", n)
+		}
+	})
+}
+
+// leaving is the context of a caller who leaves as soon as somebody begins to wait for that.
+type leaving struct {
+	context.Context
+	leave func()
+}
+
+func (l leaving) Done() <-chan struct{} {
+	l.leave()
+	return l.Context.Done()
+}
+
+// Whoever leaves while the queue is full does not wait on for a place in it.
+func TestCallerLeavesAFullQueue(t *testing.T) {
+	t.Parallel()
+	w := newLite(t)
+	let := w.held()
+	var wg sync.WaitGroup
+	for i := range maxGroup {
+		c := w.newPayment(fmt.Sprint(i))
+		wg.Go(func() {
+			if err := w.Apply(context.Background(), c); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	w.queued(maxGroup)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	left, late := make(chan error, 1), w.newPayment("late")
+	go func() { left <- w.Apply(leaving{ctx, cancel}, late) }()
+	select {
+	case err := <-left:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("who left was told %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("who left waits in front of a full queue")
+	}
+	let()
+	wg.Wait()
+	if n := w.count(`SELECT COUNT(*) FROM payments`); n != maxGroup {
+		t.Errorf("%d payments of %d callers who stayed", n, maxGroup)
+	}
+}
+
 func TestFailedCommitFailsEveryone(t *testing.T) {
 	t.Parallel()
 	w := newLite(t)

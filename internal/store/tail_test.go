@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -116,6 +118,60 @@ func TestEventsByManyWritersAndTails(t *testing.T) {
 	})
 }
 
+// A transaction that wrote first may commit last. Its events get their place when they are seen: one given at the writing
+// would lie behind the tails that have passed its neighbour's.
+func TestEventsOfASlowTransaction(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newPostgresDatabase(t))
+	w.endpoint("ep", "https://a.example", "k")
+	slow := w.paid(w.stored(w.newPayment("slow")), 0, "tx-slow")
+	quick := w.paid(w.stored(w.newPayment("quick")), 0, "tx-quick")
+	w.numbered(w.DB)
+	cursor, err := w.LastPos(t.Context())
+	must(t, err)
+	next := func(who string, deliveries int64, want []pay.Event) {
+		t.Helper()
+		if n := w.fanOut(); n != deliveries {
+			t.Errorf("I-09 %s: %d deliveries", who, n)
+		}
+		got, err := w.EventsAfter(t.Context(), cursor, 10)
+		must(t, err)
+		shops, err := w.ShopEvents(t.Context(), "shop", cursor, 10)
+		must(t, err)
+		if len(got) != len(want) || len(shops) != 1 {
+			t.Errorf("I-09 %s: the tail saw %d events and the shop %d", who, len(got), len(shops))
+			return
+		}
+		for i, e := range got {
+			if cursor = e.Pos; e.ID != want[i].ID {
+				t.Errorf("%s: event %d is %+v", who, i, e)
+			}
+		}
+	}
+	wrote, commit, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- w.tx(context.Background(), func(run run) error {
+			for _, s := range w.statements(slow) {
+				if err := run(s); err != nil {
+					close(wrote)
+					return err
+				}
+			}
+			close(wrote)
+			<-commit
+			return nil
+		})
+	}()
+	<-wrote
+	err = w.Apply(t.Context(), quick)
+	if err == nil {
+		next("quick", 1, quick.Events)
+	}
+	close(commit)
+	must(t, errors.Join(err, <-done))
+	next("slow", 2, slow.Events)
+}
+
 // Two nodes that number at once would give one place twice; the second waits for the first to commit.
 func TestNumberingWaitsForTheOtherNode(t *testing.T) {
 	t.Parallel()
@@ -146,9 +202,11 @@ func TestNumberingWaitsForTheOtherNode(t *testing.T) {
 	}
 }
 
-func (w *world) endpoint(id, url, key string) {
+func (w *world) endpoint(id, url, key string) { w.endpointOf("shop", id, url, key) }
+
+func (w *world) endpointOf(shop, id, url, key string) {
 	w.t.Helper()
-	must(w.t, w.UpsertEndpoint(w.t.Context(), Endpoint{ID: id, Shop: "shop", URL: url, Secret: secret.New(key)}))
+	must(w.t, w.UpsertEndpoint(w.t.Context(), Endpoint{ID: id, Shop: shop, URL: url, Secret: secret.New(key)}))
 }
 
 // fanOut numbers and fans out everything and returns how many deliveries there are.
@@ -184,7 +242,7 @@ func TestFanOutTwiceAndByTwoNodes(t *testing.T) {
 		for _, db := range nodes {
 			wg.Go(func() {
 				for range 20 {
-					n, err := db.FanOut(context.Background(), 3)
+					n, err := db.FanOut(context.Background(), 2) // so that each of a payment's three events is a first one
 					if err != nil {
 						t.Error(err)
 					}
@@ -201,6 +259,52 @@ func TestFanOutTwiceAndByTwoNodes(t *testing.T) {
 		must(t, w.exec(`UPDATE tails SET cursor = 0`)) // a cursor set back adds nothing
 		if n := w.fanOut(); n != 10 {
 			t.Errorf("%d deliveries after a second pass", n)
+		}
+	})
+}
+
+// I-20: a shop reads its own events, all of them however small its pages are, and only its endpoint hears of them.
+func TestA95EventsOfAnotherShop(t *testing.T) {
+	onEngines(t, func(t *testing.T, w *world) {
+		shops := []string{"shop", "other", "quiet"}
+		want := map[string][]string{"quiet": nil}
+		for _, shop := range shops {
+			must(t, w.UpsertShop(t.Context(), Shop{shop, shop}))
+			w.endpointOf(shop, "ep-"+shop, "https://"+shop+".example", "key of "+shop)
+		}
+		for i := range 6 { // one shop's among the other's
+			shop := shops[i%2]
+			c := w.paid(w.stored(w.newPaymentOf(shop, w.id("order"))), 0, w.id("tx"))
+			w.addEvent(&c, pay.EventLatePaid) // in the place behind the one before
+			must(t, w.Apply(t.Context(), c))
+			want[shop] = append(want[shop], string(c.Events[1].Body), string(c.Events[2].Body))
+		}
+		w.fanOut()
+		read, sent := map[string][]string{"quiet": nil}, map[string][]string{"quiet": nil}
+		for _, shop := range shops {
+			for pos := int64(0); ; {
+				page, err := w.ShopEvents(t.Context(), shop, pos, 1)
+				must(t, err)
+				if len(page) == 0 {
+					break
+				}
+				read[shop], pos = append(read[shop], string(page[0].Body)), page[0].Pos
+			}
+		}
+		for d, ok := w.claimDelivery(w.DB); ok; d, ok = w.claimDelivery(w.DB) {
+			shop, _ := strings.CutPrefix(d.EndpointID, "ep-")
+			if sent[shop] = append(sent[shop], string(d.Body)); d.URL != "https://"+shop+".example" || d.Secret.Reveal() != "key of "+shop {
+				t.Errorf("A95 a webhook for %s goes to %s", shop, d.URL)
+			}
+		}
+		if diff := cmp.Diff(want, read); diff != "" {
+			t.Errorf("A95 the events that each shop has and reads: %s", diff)
+		}
+		for _, bodies := range sent {
+			slices.Sort(bodies) // those due at one moment are claimed in any order
+		}
+		if diff := cmp.Diff(want, sent); diff != "" {
+			t.Errorf("A95 the events that each shop has and is sent: %s", diff)
 		}
 	})
 }
