@@ -108,6 +108,7 @@ type note struct {
 	No, App, Mch, Currency, Tx, Sig string
 	State                           pay.State
 	Amount                          pay.Fen
+	Refund                          *pay.RefundFact
 }
 
 func (p *platform) do(op, no string, effect func()) error {
@@ -211,7 +212,7 @@ func (p *platform) Read(in channel.Inbound) (pay.Observation, error) {
 	}
 	return pay.Observation{
 		Source: pay.FromNotice, Channel: p.method, Account: p.method + "-1", AppID: n.App, MerchantID: n.Mch,
-		OutTradeNo: n.No, State: n.State, Amount: n.Amount, Currency: n.Currency, TransactionID: n.Tx,
+		OutTradeNo: n.No, State: n.State, Amount: n.Amount, Currency: n.Currency, TransactionID: n.Tx, Refund: n.Refund,
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -80,6 +81,77 @@ func TestRefund(t *testing.T) {
 	w.advance(100 * 24 * time.Hour)
 	if w.sends(v.OutRefundNo) != 1 {
 		t.Errorf("sent again after its end: %q", w.qr.called())
+	}
+}
+
+func TestRefundRefusesBadInput(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.paid("o")
+	for name, row := range map[string]struct {
+		param string
+		in    gateway.RefundInput
+	}{
+		"no number":                       {"refund_no", gateway.RefundInput{}},
+		"a number of 65":                  {"refund_no", gateway.RefundInput{RefundNo: strings.Repeat("r", 65)}},
+		"a number of another alphabet":    {"refund_no", gateway.RefundInput{RefundNo: "r 1"}},
+		"a reason of 81":                  {"reason", gateway.RefundInput{RefundNo: "r", Reason: strings.Repeat("x", 81)}},
+		"a reason of 81 in 27 characters": {"reason", gateway.RefundInput{RefundNo: "r", Reason: strings.Repeat("茶", 27)}},
+		"a reason that is not UTF-8":      {"reason", gateway.RefundInput{RefundNo: "r", Reason: "\xff"}},
+		"a reason with a line end":        {"reason", gateway.RefundInput{RefundNo: "r", Reason: "a\nb"}},
+	} {
+		row.in.Amount = 1
+		var e *gateway.Error
+		if _, _, err := w.g.Refund(t.Context(), "shop", p.ID, row.in); !errors.As(err, &e) || e.Code != gateway.CodeInvalid || e.Param != row.param {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n := len(w.load(p.ID).Refunds); n != 0 {
+		t.Errorf("%d refunds of refused wishes", n)
+	}
+	longest := gateway.RefundInput{RefundNo: strings.Repeat("r", 64), Amount: 1, Reason: strings.Repeat("茶", 26) + "xx"}
+	if v, _, err := w.g.Refund(t.Context(), "shop", p.ID, longest); err != nil || v.Reason != longest.Reason {
+		t.Errorf("the longest: %+v %v", v, err)
+	}
+}
+
+// Money that went back at the platform's own console is shown as that wherever refunds are shown, and takes no number of
+// the shop's.
+func TestRefundOfTheConsoleIsNotTheShops(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.paid("o")
+	if r := w.notice(w.qr, p.Attempts[0], "tx-o", func(n *note) {
+		n.Refund = &pay.RefundFact{OutRefundNo: "same", Amount: 300, Status: pay.RefundSucceeded}
+	}); r.Body != "success" {
+		t.Fatalf("%+v", r)
+	}
+	v, err := w.g.Payment(t.Context(), "shop", p.ID)
+	w.must(err)
+	if len(v.Refunds) != 1 || !v.Refunds[0].External || v.Refunds[0].Automatic || v.Refundable != 12500 {
+		t.Fatalf("%+v", v)
+	}
+	console := v.Refunds[0].ID
+	if _, err := w.g.RefundByNo(t.Context(), "shop", "same"); codeOf(err) != gateway.CodeNotFound {
+		t.Errorf("by a number that the shop never gave: %v", err)
+	}
+	if got := w.looked(p.ID).Refunds; len(got) != 1 || !got[0].External {
+		t.Errorf("operators see %+v", got)
+	}
+	w.must(w.tail())
+	all, err := w.g.Events(t.Context(), "shop", 0, 0)
+	w.must(err)
+	var e view.Event
+	w.must(json.Unmarshal(all.Data[len(all.Data)-1].Event, &e))
+	if e.Type != string(pay.EventRefundExternal) || e.Refund == nil || e.Refund.ID != console || !e.Refund.External {
+		t.Errorf("the shop is told %s", all.Data[len(all.Data)-1].Event)
+	}
+	own, created, err := w.g.Refund(t.Context(), "shop", p.ID, gateway.RefundInput{RefundNo: "same", Amount: 300})
+	if err != nil || !created || own.ID == console || own.External {
+		t.Errorf("the shop's own of the same number: %+v %t %v", own, created, err)
+	}
+	if got, err := w.g.RefundByNo(t.Context(), "shop", "same"); err != nil || got.ID != own.ID {
+		t.Errorf("asked for by number: %+v %v", got, err)
 	}
 }
 

@@ -10,6 +10,21 @@ var ofGateway = []source{
 	}},
 	{"internal/gateway/refund.go", []mutant{
 		{"refunds followed without an end", "if r.Patient(g.Now()) {", "if true {", "TestRefundThatNoBalanceCovers|TestRefundIsFollowedWithoutMeans"},
+		{"refund's reason without a length", "len(in.Reason) > MaxReason || ", "", "TestRefundRefusesBadInput"},
+		{"console's refund found by the shop's number", "if r.RefundNo == refundNo && !r.External {", "if r.RefundNo == refundNo {", "TestRefundOfTheConsoleIsNotTheShops"},
+	}},
+	{"internal/gateway/shop.go", []mutant{
+		{"page of events hides the next", "HasMore: len(found) > limit}", "HasMore: len(found) > limit+1}", "TestA95EventsOfAnotherShopAreNotListed"},
+	}},
+	{"internal/gateway/watch.go", []mutant{
+		{"pages not told of the next event", "g.tail = e.Pos\n\t}", "g.tail = e.Pos + 1\n\t}", "TestTailSkipsNothing"},
+	}},
+	{"internal/view/view.go", []mutant{
+		{"console's refund shown as the shop's", "Automatic: r.Automatic, External: r.External,", "Automatic: r.Automatic,", "TestWhoseRefundItIs"},
+		{"automatic refund shown as the shop's", "Automatic: r.Automatic, External: r.External,", "External: r.External,", "TestWhoseRefundItIs"},
+	}},
+	{"internal/ops/timeline.go", []mutant{
+		{"console's refund shown to operators as the shop's", "case r.External:\n", "case r.External && false:\n", "TestTimelineSaysWhatStandsOut"},
 	}},
 	{"internal/gateway/close.go", []mutant{
 		{"paid there, closed here", "case channel.AlreadyPaid:\n\t\tp, _, ok, err := g.query(ctx, p, c)\n\t\treturn p, ok, err\n\tcase channel.AlreadyClosed:", "case channel.AlreadyPaid, channel.AlreadyClosed:", "TestA66CancelAfterThePayerPaid"},

@@ -13,6 +13,7 @@ import (
 	"piaohao/internal/gateway"
 	"piaohao/internal/ops"
 	"piaohao/internal/pay"
+	"piaohao/internal/view"
 )
 
 var shanghai = time.FixedZone("CST", 8*3600)
@@ -27,7 +28,11 @@ func full(text func(string) string) gateway.Timeline {
 			{ID: text("att_2"), NotifyURL: text("https://pay.example/n"), TransactionID: text("tx"), BusyUntil: text("t"), Surplus: true, PaidAt: text("t")},
 		},
 		Webhooks: []gateway.DeliveryFacts{{EventID: text("evt_1"), Endpoint: text("https://shop.example"), NextAt: text("t"), Error: text("HTTP 500")}, {DeliveredAt: text("t")}, {}},
-		Lines:    []gateway.Line{{At: text("t"), Kind: text("k"), What: text("w"), Attempt: text("att_1"), Detail: text("d"), Times: 3, Until: text("u")}},
+		Refunds: []gateway.RefundFacts{{
+			Refund: view.Refund{ID: text("rfd_1"), Status: text("p"), RefundNo: text("r"), OutRefundNo: text("o"), AttemptID: text("a"), Code: text("c")},
+			SentAt: text("t"), NextAct: text("ask"), NextAt: text("t"),
+		}},
+		Lines: []gateway.Line{{At: text("t"), Kind: text("k"), What: text("w"), Attempt: text("att_1"), Detail: text("d"), Times: 3, Until: text("u")}},
 	}
 }
 
@@ -190,6 +195,15 @@ func TestTimelineSaysWhatStandsOut(t *testing.T) {
 			v.Webhooks = []gateway.DeliveryFacts{{EventID: "evt_1", Endpoint: "https://shop.example", NextAt: at, Tries: 5, Error: "HTTP 500"}}
 		}, []string{"not delivered", "HTTP 500", "https://shop.example", "5"}},
 		{"the shop was told", func(v *gateway.Timeline) { v.Webhooks = []gateway.DeliveryFacts{{DeliveredAt: at, Tries: 1}} }, []string{"delivered 2026-11-24 16:00:00.000"}},
+		{"the shop's refund", func(v *gateway.Timeline) {
+			v.Refunds = []gateway.RefundFacts{{Refund: view.Refund{ID: "rfd_1", Status: "pending", Amount: 5}}}
+		}, []string{"rfd_1 · pending · 5 分 fen\n"}},
+		{"a console's refund", func(v *gateway.Timeline) {
+			v.Refunds = []gateway.RefundFacts{{Refund: view.Refund{ID: "rfd_1", Status: "succeeded", Amount: 5, External: true}}}
+		}, []string{"5 分 fen · 在平台后台操作 made at the platform's console"}},
+		{"an automatic refund", func(v *gateway.Timeline) {
+			v.Refunds = []gateway.RefundFacts{{Refund: view.Refund{ID: "rfd_1", Status: "processing", Amount: 5, Automatic: true}}}
+		}, []string{"5 分 fen · 自动退回 automatic"}},
 		{"given up", func(v *gateway.Timeline) { v.Webhooks = []gateway.DeliveryFacts{{Tries: 9, Error: "HTTP 410"}} }, []string{"given up", "HTTP 410"}},
 		{"the zone", func(*gateway.Timeline) {}, []string{"UTC+08:00"}},
 	} {

@@ -68,6 +68,20 @@ func TestEventBody(t *testing.T) {
 	}
 }
 
+// Whose refund it is: a shop must not take a console's, or money that went back by itself, for one that it asked for.
+func TestWhoseRefundItIs(t *testing.T) {
+	t.Parallel()
+	for name, r := range map[string]pay.Refund{
+		"the shop's":    {},
+		"the console's": {External: true},
+		"automatic":     {Automatic: true},
+	} {
+		if v := view.OfRefund(r); v.External != r.External || v.Automatic != r.Automatic {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
 func TestOpenPayment(t *testing.T) {
 	t.Parallel()
 	p := pay.Payment{ID: "pay_1", Status: pay.PaymentOpen, CloseWantedAt: at(1), Metadata: "{}"}
