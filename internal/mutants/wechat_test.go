@@ -23,8 +23,13 @@ var ofWechat = []source{
 		{"v2 failed communication is an answer", `if fields.Get("return_code") != "SUCCESS" {`, `if fields.Get("return_code") == "-" {`, "TestA12UnprovenAnswersAreUnknown|TestSignedAnswers"},
 		{"v2 error of another account", "case !c.ours(fields):\n\t\treturn nil, \"\", strange(op)", "case !c.ours(fields) && false:\n\t\treturn nil, \"\", strange(op)", "TestSignedAnswers"},
 		{"v2 way of signing of today", "variant := cmp.Or(a.Variant, c.variant)", "variant := cmp.Or(c.variant, a.Variant)", "TestA04AttemptsKeepTheirVariant"},
+		{"v2 request of another moment differs", `"\n" + q.number))`, `"\n" + q.number + c.env.Now().String()))`, "TestOpenRepeatsIdenticalBytes"},
+		{"v2 request of another process differs", `"\n" + q.number))`, `"\n" + q.number + fmt.Sprintf("%p", c)))`, "TestOpenRepeatsIdenticalBytes"},
+		{"v2 one nonce for all numbers", `"\n" + q.number))`, `"\n"))`, "TestOpenRepeatsIdenticalBytes"},
+		{"v2 nonce that anybody can know", "mac := hmac.New(sha256.New, []byte(c.key.Reveal()))", "mac := hmac.New(sha256.New, []byte(name))", "TestOpenRepeatsIdenticalBytes"},
 	}},
 	{"internal/channel/wechatv2/orders.go", []mutant{
+		{"v2 order begins when it is sent", "a.CreatedAt.In(beijing)", "c.env.Now().In(beijing)", "TestOpenRepeatsIdenticalBytes"},
 		{"v2 identity from our settings", `AppID: withSub(fields, "appid", "sub_appid"),`, "AppID: c.env.Account.AppID,", "TestQueryTakesFactsFromTheMessage"},
 		{"v2 partner's money is ours", `if partner := fields.Get(sub); partner != "" {`, `if partner := fields.Get(sub); partner == "-" {`, "TestQueryTakesFactsFromTheMessage|TestNoticesThatHold"},
 		{"v2 code for another account", "case !c.ours(fields):\n\t\treturn pay.Shape{}, strange(op)", "case false:\n\t\treturn pay.Shape{}, strange(op)", "TestSignedAnswers"},

@@ -333,14 +333,29 @@ func TestLiveHosts(t *testing.T) {
 	}
 }
 
+// A repeat is the identical request (money rule 2), also later, from a process that was started anew. Who does not have the
+// key cannot know its nonce all the same.
 func TestOpenRepeatsIdenticalBytes(t *testing.T) {
 	t.Parallel()
-	a := testAttempt("HMAC-SHA256")
-	c := build(t, nil)
-	of := func(path, number string) question { return question{path: path, number: number} }
-	if first, again := string(c.request("HMAC-SHA256", a, of("/p", "1"))), string(c.request("HMAC-SHA256", a, of("/p", "1"))); first != again {
-		t.Errorf("first %s, then %s", first, again)
+	for _, variant := range variants {
+		for _, op := range []string{"native", "query", "close"} {
+			r := &recorder{}
+			for _, after := range []time.Duration{0, time.Minute, 9 * time.Hour} {
+				c := build(t, func(_ *Config, env *channel.Env) {
+					env.HTTP, env.Now = &http.Client{Transport: r}, func() time.Time { return testNow().Add(after) }
+				})
+				call(t, c, op, testAttempt(variant)) // whatever is answered
+				if last := len(r.asked) - 1; r.asked[0] != r.asked[last] {
+					t.Errorf("%s %s: first %s, after %v %s", variant, op, r.asked[0], after, r.asked[last])
+				}
+			}
+			if len(r.asked) != 3 {
+				t.Errorf("%s %s: %d requests of three calls", variant, op, len(r.asked))
+			}
+		}
 	}
+	a, c := testAttempt("MD5"), build(t, nil)
+	of := func(path, number string) question { return question{path: path, number: number} }
 	nonce := func(path, number string) string {
 		_, rest, _ := strings.Cut(string(c.request("MD5", a, of(path, number))), "<nonce_str>")
 		return rest[:32]
