@@ -53,6 +53,9 @@ func (b book) rest() pay.Fen {
 	return rest
 }
 
+// noCode is what a payer finds who comes before the platform has the order: nothing to pay yet.
+const noCode = gateway.Code("no code yet")
+
 var bookkeeper = porcupine.Model{
 	Init: func() any { return book{} },
 	Step: func(state, in, out any) (bool, any) { return state.(book).step(in.(act), out.(answer)) },
@@ -73,6 +76,9 @@ func (b book) step(a act, t answer) (bool, any) {
 	case "close":
 		return b.close(a, t)
 	case "pay": // acknowledged whatever became of it: late and second money goes back
+		if t.code == noCode {
+			return true, b
+		}
 		if a.id == b.id && b.status == "open" {
 			b.status = "paid"
 		}
@@ -177,6 +183,10 @@ func (c *clients) call(w *world, a act) (t answer) {
 	case "pay":
 		p := w.load(a.id)
 		last := p.Attempts[len(p.Attempts)-1]
+		if w.qr.state(last.OutTradeNo) == "" {
+			t.code = noCode
+			break
+		}
 		tx := "tx-" + last.OutTradeNo
 		w.qr.pay(last.OutTradeNo, tx)
 		if r := w.notice(w.qr, last, tx, nil); r.Body != "success" {
