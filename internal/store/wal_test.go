@@ -1,7 +1,9 @@
 package store
 
 import (
+	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -16,6 +18,11 @@ func TestClosedDatabaseIsOneFile(t *testing.T) {
 	w := newWorld(t, "sqlite:"+path)
 	p := w.stored(w.newPayment("o"))
 	must(t, w.Close())
+	for _, name := range []string{path + "-wal", path + "-shm"} {
+		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) { // SQLite removes them with the last connection
+			t.Errorf("%s is still there (%v): somebody has the database open", name, err)
+		}
+	}
 	copied := filepath.Join(t.TempDir(), "copy.db")
 	from, err := os.Open(path)
 	must(t, err)

@@ -240,5 +240,9 @@ func (w *writer) close() error {
 	if w.broken == nil {
 		_ = w.exec(stmt{text: moveWAL}) // what stays in the WAL is read from there
 	}
-	return w.conn.Close()
+	var errs []error
+	for _, p := range w.prepared { // else they keep the connection open, and its files
+		errs = append(errs, p.Close())
+	}
+	return errors.Join(append(errs, w.conn.Close())...)
 }
