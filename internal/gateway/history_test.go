@@ -247,7 +247,7 @@ func TestI10HistoriesHaveAnOrder(t *testing.T) {
 	t.Parallel()
 	orders, each := 8, 8
 	if os.Getenv("PIAOHAO_SOAK") != "" {
-		orders, each = 500, 12
+		orders, each = 3000, 12
 	}
 	a, b := twoNodes(t)
 	for name, nodes := range map[string][]*world{"SQLite": {newWorld(t)}, "PostgreSQL, two nodes": {a, b}} {
