@@ -147,7 +147,7 @@ func (b *bench) parts(ctx context.Context) error {
 
 // quiet measures latency: of a notice that is alone, and at a share of the peak.
 func (b *bench) quiet(ctx context.Context) error {
-	return b.over(ctx, "fixture", nil, func(*child) (expected, error) {
+	return b.warmed(ctx, "fixture", nil, func(*child) (expected, error) {
 		calls := b.notices(b.fixture[v3])
 		out, err := load{addr: b.addr, calls: calls[:b.few], callers: 1}.run(ctx)
 		if err != nil {
@@ -179,7 +179,7 @@ func (b *bench) webhooks(ctx context.Context) error {
 	}
 	defer s.close()
 	fixtures := b.fixture[alipay][:b.few]
-	return b.over(ctx, "fixture", []string{"WEBHOOK_URL=" + s.url, "WEBHOOK_SECRET=" + sinkSecret}, func(*child) (expected, error) {
+	return b.warmed(ctx, "fixture", []string{"WEBHOOK_URL=" + s.url, "WEBHOOK_SECRET=" + sinkSecret}, func(*child) (expected, error) {
 		answered := make([]time.Time, len(fixtures))
 		_, err := load{addr: b.addr, calls: b.notices(fixtures), callers: callers, rate: webhookRate, took: func(i int, _ http.Header, _ []byte) error {
 			answered[i] = time.Now()
@@ -276,7 +276,7 @@ func (b *bench) climb(ctx context.Context) error {
 		b.Told("plot", int64(i), int64(len(b.ladder)))
 		rate := part * peak
 		n := min(len(fixtures), max(int(rate*rungSeconds), b.few))
-		err := b.over(ctx, "fixture", nil, func(*child) (expected, error) {
+		err := b.warmed(ctx, "fixture", nil, func(*child) (expected, error) {
 			out, err := load{addr: b.addr, calls: b.notices(fixtures[:n]), callers: callers, rate: rate}.run(ctx)
 			b.steps = append(b.steps, Step{
 				Offered: rate, Got: out.rate(), P50: out.ms(50), P99: out.ms(99), P999: out.ms(99.9), Max: float64(out.latency.Max()) / 1000,

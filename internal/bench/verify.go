@@ -15,7 +15,7 @@ var ErrBroken = errors.New("the run broke what must hold")
 // expected is what must have come of a part of a run.
 type expected struct {
 	paid []fixture // those that are paid, all others of the fixtures are not
-	sent int       // without paid: how many notices were sent
+	sent int       // how many more notices were sent, of which nobody knows whose they are
 	many bool      // over the large database
 }
 
@@ -25,7 +25,7 @@ func (b *bench) verify(ctx context.Context, name string, want expected) (err err
 	if want.many {
 		before = b.Rows
 	}
-	sent := max(want.sent, len(want.paid))
+	sent := want.sent + len(want.paid)
 	more := map[string]string{
 		"every notice that was sent paid one payment": fmt.Sprintf(`SELECT ABS(COUNT(*) - %d) FROM payments WHERE status = 'paid'`, before+int64(sent)),
 		"no notice made an incident":                  `SELECT COUNT(*) FROM incidents`,
@@ -39,6 +39,9 @@ func (b *bench) verify(ctx context.Context, name string, want expected) (err err
 	defer func() { err = errors.Join(err, db.Close()) }()
 	if err := store.Verify(ctx, db, more); err != nil {
 		return fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	if want.sent > 0 {
+		return nil
 	}
 	return sameBooks(ctx, db, want.paid)
 }

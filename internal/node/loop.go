@@ -11,6 +11,7 @@ import (
 // The times of the loops.
 const (
 	longestSleep  = time.Second            // another node's change is seen at the latest after this
+	helperSleep   = 5 * time.Second        // of a loop beside others that do the same: one that looks is enough while there is nothing to do
 	tailSleep     = 500 * time.Millisecond // another node's events
 	firstPause    = 100 * time.Millisecond // after a failed step; doubles
 	longestPause  = 5 * time.Second
@@ -30,15 +31,19 @@ type loops struct {
 	still atomic.Bool // the clock is wrong: claim nothing
 }
 
-// run starts one goroutine that steps, sleeping at most longestSleep between two steps. While our clock is wrong it
-// rests.
-func (l *loops) run(ctx context.Context, name string, do step) {
-	l.always(ctx, name, longestSleep, func(ctx context.Context) (time.Time, error) {
-		if l.still.Load() {
-			return time.Time{}, nil
-		}
-		return do(ctx)
-	})
+// run starts n goroutines that step. The first sleeps at most longestSleep between two steps, the others at most
+// helperSleep; what is known to be due, and events, wake all of them. While our clock is wrong they rest.
+func (l *loops) run(ctx context.Context, name string, n int, do step) {
+	most := longestSleep
+	for range n {
+		l.always(ctx, name, most, func(ctx context.Context) (time.Time, error) {
+			if l.still.Load() {
+				return time.Time{}, nil
+			}
+			return do(ctx)
+		})
+		most = helperSleep
+	}
 }
 
 // always is run without the rest, sleeping at most most.

@@ -20,7 +20,7 @@ func TestLoopSleepsUntilDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		l, steps := newLoops(), atomic.Int64{}
-		l.run(ctx, "test", func(context.Context) (time.Time, error) {
+		l.run(ctx, "test", 1, func(context.Context) (time.Time, error) {
 			steps.Add(1)
 			return time.Now().Add(300 * time.Millisecond), nil
 		})
@@ -39,12 +39,34 @@ func TestLoopSleepsUntilDue(t *testing.T) {
 	})
 }
 
+// Loops that do the same look less often than the first, and are woken like it.
+func TestHelpersLookLessOften(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		l, steps := newLoops(), atomic.Int64{}
+		l.run(ctx, "test", 3, func(context.Context) (time.Time, error) { steps.Add(1); return time.Time{}, nil })
+		<-time.After(9500 * time.Millisecond)
+		synctest.Wait()
+		if n := steps.Load(); n != 10+2*2 { // at 0, 1, … 9 s, and twice at 0 and 5 s
+			t.Errorf("%d steps in 9.5 seconds", n)
+		}
+		l.wakeAll()
+		synctest.Wait()
+		if n := steps.Load(); n != 10+2*2+3 {
+			t.Errorf("a wake made %d steps", n-14)
+		}
+		stop()
+		l.wg.Wait()
+	})
+}
+
 func TestFailedStepsPauseLonger(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		l, steps := newLoops(), atomic.Int64{}
-		l.run(ctx, "test", func(context.Context) (time.Time, error) {
+		l.run(ctx, "test", 1, func(context.Context) (time.Time, error) {
 			steps.Add(1)
 			return time.Time{}, errors.New("away")
 		})
@@ -67,7 +89,7 @@ func TestA39WrongClockClaimsNothing(t *testing.T) {
 			return time.Now().Add(time.Duration(drift.Load())), nil
 		}
 		l.always(ctx, "clock", clockEvery, l.watchClock(theirs))
-		l.run(ctx, "test", func(context.Context) (time.Time, error) { steps.Add(1); return time.Time{}, nil })
+		l.run(ctx, "test", 1, func(context.Context) (time.Time, error) { steps.Add(1); return time.Time{}, nil })
 		for _, row := range []struct {
 			drift time.Duration
 			steps bool

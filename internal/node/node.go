@@ -164,9 +164,7 @@ func (n *Node) startLoops(live, work context.Context, l *loops) error {
 		return func(context.Context) (time.Time, error) { return do(work) }
 	}
 	if n.sim != nil {
-		for range noticeLoops {
-			l.run(live, "simulator", under(n.sim.Step))
-		}
+		l.run(live, "simulator", noticeLoops, under(n.sim.Step))
 		l.wg.Go(func() { l.wakeOn(live, n.sim.Woken()) })
 	}
 	if n.gateway == nil {
@@ -178,14 +176,10 @@ func (n *Node) startLoops(live, work context.Context, l *loops) error {
 	if !n.ownClock {
 		l.always(live, "clock", clockEvery, under(l.watchClock(n.db.Clock)))
 	}
-	for range attemptLoops {
-		l.run(live, "attempts", under(n.gateway.StepAttempt))
-	}
-	l.run(live, "refunds", under(n.gateway.StepRefund))
-	l.run(live, "expiry", under(n.gateway.StepExpiry))
-	for range deliveryLoops {
-		l.run(live, "deliveries", under(n.sender.Step))
-	}
+	l.run(live, "attempts", attemptLoops, under(n.gateway.StepAttempt))
+	l.run(live, "refunds", 1, under(n.gateway.StepRefund))
+	l.run(live, "expiry", 1, under(n.gateway.StepExpiry))
+	l.run(live, "deliveries", deliveryLoops, under(n.sender.Step))
 	l.always(live, "exchanges", exchangesEvery, under(n.gateway.StepExchanges))
 	for _, a := range n.gateway.Accounts {
 		if r, ok := a.Channel.(channel.Refresher); ok {
