@@ -16,6 +16,7 @@ func FuzzScrub(f *testing.F) {
 	f.Add("0123canary4567canary89AB", "merchant key ", " refused")
 	f.Add("pass \"word\"\\/+&canary\tend", "postgres://u:", "@db")
 	f.Add("ababababab", "ab", "ab")
+	f.Add("ends in a quote\"", "", "")
 	f.Add("-----BEGIN PRIVATE KEY-----\nMIICanaryCanaryCanary\n-----END PRIVATE KEY-----", "", "MII")
 	f.Fuzz(func(t *testing.T, hidden, before, after string) {
 		hidden = strings.TrimSpace(hidden)

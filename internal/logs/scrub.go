@@ -72,9 +72,10 @@ func forms(text string) []string {
 		return nil
 	}
 	lines := strings.Fields(text)
-	inJSON, _ := json.Marshal(text) // a string always marshals
+	marshalled, _ := json.Marshal(text) // a string always marshals
+	inJSON, inGo := string(marshalled), strconv.Quote(text)
 	out := []string{
-		text, strings.Join(lines, ""), strings.Trim(string(inJSON), `"`), strings.Trim(strconv.Quote(text), `"`),
+		text, strings.Join(lines, ""), inJSON[1 : len(inJSON)-1], inGo[1 : len(inGo)-1],
 		url.QueryEscape(text), url.PathEscape(text), base64.StdEncoding.EncodeToString([]byte(text)),
 	}
 	if len(lines) > 1 {

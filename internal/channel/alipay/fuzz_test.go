@@ -114,6 +114,7 @@ func FuzzTime(f *testing.F) {
 	f.Add("2026-11-24 12:00:00")
 	f.Add("2026-11-24 12:00:00.123")
 	f.Add("2026-02-30 25:00:00")
+	f.Add("0000-01-01 0:00:00")
 	f.Fuzz(func(t *testing.T, text string) {
 		at := parseTime(text)
 		if whole, _, _ := strings.Cut(strings.ReplaceAll(text, ",", "."), "."); !at.IsZero() && at.In(zone).Truncate(time.Second).Format(timeLayout) != whole {

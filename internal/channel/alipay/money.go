@@ -45,7 +45,7 @@ func parseYuan(text string) (pay.Fen, bool) {
 // and a payment must not be lost over the spelling of its time.
 func parseTime(text string) time.Time {
 	t, err := time.ParseInLocation(timeLayout, text, zone)
-	if err != nil {
+	if err != nil || len(text) < len(timeLayout) || t.Format(timeLayout) != text[:len(timeLayout)] { // Go takes one digit for an hour
 		return time.Time{}
 	}
 	return t.UTC().Truncate(time.Millisecond)
