@@ -12,7 +12,7 @@ var ofStore = []source{
 	}},
 	{"internal/store/sqlite.go", []mutant{
 		{"two processes on one file", "syscall.LOCK_EX|syscall.LOCK_NB", "syscall.LOCK_SH|syscall.LOCK_NB", "TestOneProcessPerSQLiteFile"},
-		{"database readable for everybody", "os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)", "os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)", "TestOneProcessPerSQLiteFile|TestReadSchemaMakesNoFile"},
+		{"database readable for everybody", "os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)", "os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)", "TestSQLiteFileIsItsOwnersAlone"},
 		{"rows about what is not there", `"foreign_keys(1)"`, `"foreign_keys(0)"`, "TestRowsKeepWhatTheyAreAbout"},
 	}},
 	{"internal/store/postgres.go", []mutant{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -369,10 +370,21 @@ func TestOneProcessPerSQLiteFile(t *testing.T) {
 	if _, err := again.Shop(t.Context(), "shop"); err != nil {
 		t.Error(err)
 	}
-	info, err := os.Stat(path)
-	must(t, err)
-	if info.Mode().Perm() != 0o600 {
-		t.Errorf("others may read the database: %v", info.Mode())
+}
+
+// A new database holds secrets of webhooks before anybody could look at its mode.
+func TestSQLiteFileIsItsOwnersAlone(t *testing.T) {
+	t.Parallel()
+	o := newLite(t).opts
+	path := filepath.Join(t.TempDir(), "new.db") // the others' are copies
+	o.DSN = "sqlite:" + path
+	open(t, o)
+	for _, name := range []string{path, path + "-wal", path + "-shm", path + ".lock"} {
+		info, err := os.Stat(name)
+		must(t, err)
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("others may read %s: %v", filepath.Base(name), info.Mode())
+		}
 	}
 }
 
