@@ -23,7 +23,7 @@ const (
 	slowPart    = 5     // one in so many operations where a private key is used for each
 	earlier     = 20000 // payments that the database has before
 	few         = 200   // notices that nobody else is beside, and pages
-	idleFor     = time.Second
+	idleFor     = 3 * time.Second
 	restFor     = 10 * time.Minute // that nobody asks a platform about the fixtures
 	webhookRate = 100              // notices a second
 	share       = 0.7              // of the peak, at which latency is judged

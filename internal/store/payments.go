@@ -83,12 +83,13 @@ func (db *DB) load(ctx context.Context, query wide, args ...any) (pay.Payment, e
 	var p pay.Payment
 	var hasRefunds flag
 	err := db.read(ctx, stmt{text: query.text, packed: query.packed, args: args, row: func(scan scan) error {
-		var a pay.Attempt
-		if err := scan(append(paymentDest(&p, &hasRefunds), attemptDest(&a)...)...); err != nil {
+		p.Attempts = append(p.Attempts, pay.Attempt{})
+		a := &p.Attempts[len(p.Attempts)-1]
+		if err := scan(attemptDest(paymentDest(make([]any, 0, wideColumns), &p, &hasRefunds), a)...); err != nil {
 			return err
 		}
-		if a.ID != "" { // the left join's empty row: no attempt yet
-			p.Attempts = append(p.Attempts, a)
+		if a.ID == "" { // the left join's empty row: no attempt yet
+			p.Attempts = nil
 		}
 		return nil
 	}})
@@ -109,17 +110,20 @@ func (db *DB) load(ctx context.Context, query wide, args ...any) (pay.Payment, e
 	return p, nil
 }
 
-func paymentDest(p *pay.Payment, hasRefunds *flag) []any {
-	return []any{
+// wideColumns is room for what a row of a payment and an attempt has.
+const wideColumns = 64
+
+func paymentDest(to []any, p *pay.Payment, hasRefunds *flag) []any {
+	return append(to,
 		&p.ID, &p.Shop, &p.OrderNo, (*number)(&p.Amount), &p.Currency, &p.Subject, (*flag)(&p.Livemode), &p.Token,
 		&p.ReturnURL, &p.Metadata, (*stamp)(&p.CreatedAt), (*stamp)(&p.ExpiresAt), (*text)(&p.Status),
 		(*stamp)(&p.CloseWantedAt), (*text)(&p.CloseReason), (*stamp)(&p.ClosedAt), (*stamp)(&p.PaidAt),
 		&p.PaidAttempt, (*flag)(&p.Late), &p.Seq, (*stamp)(&p.WatchedUntil), hasRefunds,
-	}
+	)
 }
 
-func attemptDest(a *pay.Attempt) []any {
-	return append([]any{
+func attemptDest(to []any, a *pay.Attempt) []any {
+	return dueDest(append(to,
 		(*text)(&a.ID), (*text)(&a.PaymentID), (*text)(&a.OutTradeNo), (*text)(&a.Method), (*text)(&a.Product),
 		(*number)(&a.Amount), (*text)(&a.Currency), (*text)(&a.Account), (*text)(&a.Channel), (*text)(&a.AppID),
 		(*text)(&a.MerchantID), (*text)(&a.Variant), (*text)(&a.Subject), (*text)(&a.NotifyURL), (*text)(&a.ReturnURL),
@@ -127,21 +131,21 @@ func attemptDest(a *pay.Attempt) []any {
 		(*text)(&a.Shape.Kind), (*text)(&a.Shape.Text), (*stamp)(&a.Shape.Until), (*stamp)(&a.HandedOutAt),
 		(*stamp)(&a.CloseWantedAt), (*stamp)(&a.ClosedAt), (*text)(&a.TransactionID), (*stamp)(&a.PaidAt),
 		(*number)(&a.Refunded), (*flag)(&a.Surplus),
-	}, dueDest(&a.Due)...)
+	), &a.Due)
 }
 
 func refundDest(r *pay.Refund) []any {
-	return append([]any{
+	return dueDest([]any{
 		&r.ID, &r.PaymentID, &r.Shop, &r.AttemptID, &r.Account, &r.RefundNo, &r.OutRefundNo, (*number)(&r.Amount), &r.Reason,
 		(*flag)(&r.Automatic), (*flag)(&r.External), (*flag)(&r.Quiet), (*stamp)(&r.CreatedAt),
 		(*text)(&r.Status), &r.Code, (*stamp)(&r.SentAt), (*stamp)(&r.SucceededAt),
-	}, dueDest(&r.Due)...)
+	}, &r.Due)
 }
 
-func dueDest(d *pay.Due) []any {
-	return []any{
+func dueDest(to []any, d *pay.Due) []any {
+	return append(to,
 		(*stamp)(&d.At), (*stamp)(&d.LeaseUntil), (*number)(&d.Tries), (*number)(&d.Asked), (*number)(&d.Failures),
-	}
+	)
 }
 
 // watchStep is how far watched_until must move before it is written again.
