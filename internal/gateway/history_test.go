@@ -183,7 +183,7 @@ func (c *clients) call(w *world, a act) (t answer) {
 	case "pay":
 		p := w.load(a.id)
 		last := p.Attempts[len(p.Attempts)-1]
-		if w.qr.state(last.OutTradeNo) == "" {
+		if w.qr.state(last.OutTradeNo) == pay.Absent { // no code yet
 			t.code = noCode
 			break
 		}
