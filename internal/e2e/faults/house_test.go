@@ -282,7 +282,9 @@ func (h *house) noticed(path string, body []byte, resp *http.Response, answer []
 	h.acked.notices[resp.Header.Get("Request-Id")] = n.transaction
 	h.mu.Unlock()
 	if n.refund != "" {
-		h.fact("the notice about refund "+n.refund, `SELECT COUNT(*) FROM refunds WHERE status = 'succeeded' AND out_refund_no = '`+n.refund+`'`)
+		// Alipay's tells what went back of the trade; that the refund succeeded is in the answer to its own call, or is asked.
+		h.fact("the notice about refund "+n.refund, `SELECT COUNT(*) FROM refunds r WHERE out_refund_no = '`+n.refund+`' AND (status = 'succeeded'
+			OR EXISTS (SELECT 1 FROM attempts a WHERE a.id = r.attempt_id AND a.method = 'alipay' AND a.refunded = r.amount))`)
 	}
 	h.fact("the notice about "+n.transaction, `SELECT COUNT(*) FROM attempts WHERE status = 'paid' AND transaction_id = '`+n.transaction+`'`)
 }
