@@ -121,7 +121,7 @@ func TestBoundsOfAConnection(t *testing.T) {
 			t.Errorf("%q: %s %s, %d connections, connecting takes %v", row.more, got, idle, c.MaxConns, c.ConnConfig.ConnectTimeout)
 		}
 	}
-	w := newWorld(t, dsn+"&statement_timeout=50")
+	w := newWorld(t, dsn+"&statement_timeout=3000") // opening it is under the bound too
 	if err := w.read(t.Context(), stmt{text: `SELECT pg_sleep(20)`, row: func(scan) error { return nil }}); err == nil || errors.Is(err, ErrUnknown) {
 		t.Errorf("a statement without an end: %v", err)
 	}
