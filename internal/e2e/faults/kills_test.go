@@ -18,7 +18,7 @@ import (
 	"piaohao/internal/store/storetest"
 )
 
-var every = flag.Int("faults.every", 0, "kill at every n-th point; 0: at two of each flow, or with PIAOHAO_SOAK=1 at all on SQLite and at every third on PostgreSQL")
+var every = flag.Int("faults.every", 0, "kill at every n-th point; 0: at two of each flow, or at all with PIAOHAO_SOAK=1")
 
 const (
 	lifeWithin = 90 * time.Second // of one installation, on a busy machine: some leases and one start
@@ -65,8 +65,6 @@ func (k *killer) walk(ctx context.Context, t *testing.T, engine, method string) 
 	step := *every
 	switch {
 	case step > 0:
-	case soak && engine == "postgres": // whose flow has twice as many, and takes an hour
-		step = 3
 	case soak:
 		step = 1
 	default:
