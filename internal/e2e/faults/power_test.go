@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"cmp"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -8,8 +9,11 @@ import (
 	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,12 +74,19 @@ func (f files) write(d deed, lives func() bool) {
 	}
 }
 
-// told are the numbers that left the process before a line.
-func (tr tracing) told(line int) []string {
-	var out []string
+// leaving is a number on its way out of the process, at a line of the trace.
+type leaving struct {
+	line   int
+	number string
+}
+
+func (tr tracing) leavings() (out []leaving) {
 	for _, d := range tr.deeds {
-		if d.kind == "say" && d.began < line {
-			out = append(out, said(d.data, tr.notices)...)
+		if d.kind != "say" {
+			continue
+		}
+		for _, number := range said(d.data, tr.notices) {
+			out = append(out, leaving{d.began, number})
 		}
 	}
 	return out
@@ -87,7 +98,7 @@ const numbers = `SELECT id FROM payments UNION ALL SELECT id FROM events UNION A
 	UNION ALL SELECT transaction_id FROM attempts WHERE transaction_id IS NOT NULL`
 
 // opened starts on what a cut left as the program does, and returns what is missing or broken.
-func (f files) opened(t *testing.T, told []string) error {
+func (f files) opened(t *testing.T, told []leaving) error {
 	ram := "/dev/shm" // what is flushed here is thrown away at once
 	if _, err := os.Stat(ram); err != nil {
 		ram = t.TempDir()
@@ -120,9 +131,9 @@ func (f files) opened(t *testing.T, told []string) error {
 		return err
 	}
 	var errs []error
-	for _, id := range told {
-		if !has[id] {
-			errs = append(errs, fmt.Errorf("%s was told and is lost", id))
+	for _, l := range told {
+		if !has[l.number] {
+			errs = append(errs, fmt.Errorf("%s was told and is lost", l.number))
 		}
 	}
 	return errors.Join(append(errs, intact(t.Context(), db), broken(db, always))...)
@@ -147,33 +158,40 @@ func column(t *testing.T, db *sql.DB, query string) (map[string]bool, error) {
 }
 
 // cuts tries so many places, most of them right after something was told, each with nothing unconfirmed left and with a
-// random part of it, and returns how many states it opened.
+// random part of it, side by side, and returns how many states it opened.
 func (tr tracing) cuts(t *testing.T, places int) (states int, err error) {
-	var lines []int
-	for _, d := range tr.deeds {
-		if d.kind == "say" && len(said(d.data, tr.notices)) > 0 {
-			lines = append(lines, d.began+1)
-		}
-	}
-	if len(lines) == 0 {
+	told := tr.leavings()
+	if len(told) == 0 {
 		return 0, errors.New("nothing was told")
 	}
 	last := tr.deeds[len(tr.deeds)-1].began
-	dice := mathrand.New(mathrand.NewPCG(7, 7))
-	for i := range places {
-		line := lines[i*len(lines)/places]
-		if i%4 == 3 {
-			line = 1 + dice.IntN(last)
-		}
-		for name, survives := range map[string]func() bool{
-			"lost": func() bool { return false }, "a random part": func() bool { return dice.IntN(2) == 0 },
-		} {
-			states++
-			if wrong := afterCut(tr.deeds, line, survives).opened(t, tr.told(line)); wrong != nil {
-				err = errors.Join(err, fmt.Errorf("power cut at line %d, unconfirmed writes %s: %w", line, name, wrong))
+	var mu sync.Mutex
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range runtime.NumCPU() {
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < places; i = int(next.Add(1)) - 1 {
+				dice := mathrand.New(mathrand.NewPCG(7, uint64(i)))
+				line := told[i*len(told)/places].line + 1
+				if i%4 == 3 {
+					line = 1 + dice.IntN(last)
+				}
+				known, _ := slices.BinarySearchFunc(told, line, func(l leaving, line int) int { return cmp.Compare(l.line, line) })
+				for name, survives := range map[string]func() bool{
+					"lost": func() bool { return false }, "a random part": func() bool { return dice.IntN(2) == 0 },
+				} {
+					wrong := afterCut(tr.deeds, line, survives).opened(t, told[:known])
+					mu.Lock()
+					states++
+					if wrong != nil {
+						err = errors.Join(err, fmt.Errorf("power cut at line %d, unconfirmed writes %s: %w", line, name, wrong))
+					}
+					mu.Unlock()
+				}
 			}
-		}
+		})
 	}
+	all.Wait()
 	return states, err
 }
 
