@@ -235,7 +235,11 @@ func (c *clients) run(seed uint64, each int) {
 			}
 		})
 	}
-	all.Wait()
+	var nodes sync.WaitGroup
+	for _, w := range c.nodes {
+		nodes.Go(func() { w.telling(&all) }) // whoever waits for somebody else's close or code hears of it
+	}
+	nodes.Wait()
 }
 
 // accepted judges a history within a time.
