@@ -311,6 +311,35 @@ func TestI18FullDiskIsNamedAndPasses(t *testing.T) {
 	}
 }
 
+// On a disk that is nearly full what fits is stored, although the group that it was queued with does not fit (I-18).
+func TestI18WhatFitsIsStored(t *testing.T) {
+	t.Parallel()
+	w := newLite(t)
+	must(t, w.tx(t.Context(), func(run run) error {
+		return errors.Join(run(stmt{text: `CREATE TABLE padding (bytes)`}),
+			run(stmt{text: `PRAGMA max_page_count = 1`, row: func(scan) error { return nil }})) // as large as it is
+	}))
+	first, second := w.newPayment("first"), w.newPayment("second")
+	let := w.held()
+	writer := w.engine.(*lite).writer
+	commit, err := writer.conn.PrepareContext(t.Context(), //nolint:sqlclosecheck // the writer closes it. Of one payment: there is room for no more
+		`INSERT INTO padding SELECT zeroblob(1000000) WHERE (SELECT COUNT(*) FROM payments) > 1; COMMIT`)
+	must(t, err)
+	usual := writer.prepared["COMMIT"]
+	writer.prepared["COMMIT"] = commit
+	t.Cleanup(func() { _ = usual.Close() })
+	errs := make(chan error, 2)
+	for i, c := range []pay.Change{first, second} {
+		go func() { errs <- w.Apply(context.Background(), c) }()
+		w.queued(i + 1)
+	}
+	let()
+	one, other := <-errs, <-errs
+	if (one == nil) == (other == nil) || !errors.Is(errors.Join(one, other), ErrFull) {
+		t.Errorf("of two payments, with room for one: %v, %v", one, other)
+	}
+}
+
 func TestCloseAnswersEverybody(t *testing.T) {
 	t.Parallel()
 	w := newLite(t)

@@ -24,7 +24,7 @@ type writer struct {
 	group    []*op
 	log      *slog.Logger
 	broken   error // a failed flush: what is on the disk is unknown, so nothing is written any more (I-17)
-	full     bool  // the last commit found no room
+	full     bool  // the last group found no room for all
 }
 
 // op is one write: run may be called twice, the second time in a transaction of its own.
@@ -114,29 +114,38 @@ func (w *writer) drain() {
 	}
 }
 
-// commit writes the group in one transaction. When one of its ops fails after it wrote something, the transaction
-// is rolled back and each op runs again alone, so that it hurts no neighbour. No savepoints: they cost every op.
+// commit writes the group in one transaction. When one of its ops fails after it wrote something, or the group finds no
+// room, the transaction is rolled back and each op runs again alone, so that it hurts no neighbour and what fits on a disk
+// that is nearly full is stored. No savepoints: they cost every op.
 func (w *writer) commit(group []*op) {
 	again := w.together(group)
+	full, stored := false, false
 	for _, o := range group {
 		if again && len(group) > 1 {
 			w.together([]*op{o})
 		}
-		o.done <- w.told(o.err)
+		full, stored = full || sqliteFull(o.err), stored || o.err == nil
+		w.tell(full, o.err)
+		o.done <- named(o.err)
+	}
+	if stored && !full {
+		w.full = false
 	}
 }
 
-// told names the disk's failures for callers, and tells the log when the disk fills up.
-func (w *writer) told(err error) error {
-	full := sqliteFull(err)
-	if full && !w.full {
-		w.log.Error("the disk is full: nothing can be stored", "cure", "make room on the disk of DATA_DIR; it goes on by itself", "error", err)
+// tell tells the log when the disk fills up: once, until a group finds room again.
+func (w *writer) tell(full bool, err error) {
+	if !full || w.full {
+		return
 	}
-	if full || err == nil {
-		w.full = full
-	}
+	w.full = true
+	w.log.Error("the disk is full: nothing can be stored", "cure", "make room on the disk of DATA_DIR; it goes on by itself", "error", err)
+}
+
+// named names the disk's failures for callers.
+func named(err error) error {
 	switch {
-	case full:
+	case sqliteFull(err):
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	case sqliteIO(err):
 		return fmt.Errorf("%w: %w", ErrBroken, err)
@@ -144,8 +153,8 @@ func (w *writer) told(err error) error {
 	return err
 }
 
-// together runs ops in one transaction and leaves each op's outcome in it. It reports whether one op's failure
-// undid the others, which then want to run again; a failed begin or commit fails all of them for good.
+// together runs ops in one transaction and leaves each op's outcome in it. It reports whether the others want to run again:
+// one op's failure undid them, or there was no room for all; any other failed begin or commit fails all of them for good.
 func (w *writer) together(group []*op) (again bool) {
 	fail := func(err error) {
 		if sqliteIO(err) {
@@ -159,7 +168,8 @@ func (w *writer) together(group []*op) (again bool) {
 		err = w.exec(stmt{text: "BEGIN IMMEDIATE"})
 	}
 	if err != nil {
-		return failAll(group, err)
+		failAll(group, err)
+		return false
 	}
 	for _, o := range group {
 		o.err = o.run(w.exec)
@@ -171,16 +181,16 @@ func (w *writer) together(group []*op) (again bool) {
 	}
 	if err := w.exec(stmt{text: "COMMIT"}); err != nil {
 		fail(err)
-		return failAll(group, fmt.Errorf("store: commit: %w", err))
+		failAll(group, fmt.Errorf("store: commit: %w", err))
+		return sqliteFull(err)
 	}
 	return false
 }
 
-func failAll(group []*op, err error) (again bool) {
+func failAll(group []*op, err error) {
 	for _, o := range group {
 		o.err = err
 	}
-	return false
 }
 
 // exec runs one statement on the write connection. No caller's context reaches it.

@@ -33,8 +33,8 @@ var planted = []struct {
 		"if WRONG && errors.Is(err, store.ErrStale) { return outcome{payment: p, verdict: pay.Applied}, nil }; if !errors.Is(err, store.ErrStale) && !errors.Is(err, store.ErrUnknown) {", 369, "I-05",
 	},
 	{
-		"a failed commit taken for one", "store/writer.go", "\t\treturn failAll(group, fmt.Errorf(\"store: commit: %w\", err))\n",
-		"\t\tif WRONG { return false }\n\t\treturn failAll(group, fmt.Errorf(\"store: commit: %w\", err))\n", 7, "I-12",
+		"a failed commit taken for one", "store/writer.go", "\t\tfailAll(group, fmt.Errorf(\"store: commit: %w\", err))\n",
+		"\t\tif WRONG { return false }\n\t\tfailAll(group, fmt.Errorf(\"store: commit: %w\", err))\n", 7, "I-12",
 	},
 	{"amount not compared", "pay/observe.go", "case o.Amount != a.Amount:", "case o.Amount != a.Amount && !(WRONG):", 84, "I-02"},
 	{"surplus not recorded", "pay/observe.go", "\t\td.surplus(a)\n", "\t\tif !(WRONG) { d.surplus(a) }\n", 16, "I-01"},

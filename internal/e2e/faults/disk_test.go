@@ -163,7 +163,7 @@ func TestI17FailedFlushStopsWriting(t *testing.T) {
 }
 
 // TestI18NoRoomForSomeWrites lets writes of the WAL fail with ENOSPC now and then: what is refused is asked again, and
-// everything comes to its end.
+// everything comes to its end. A Change takes up to 30 writes, so every 60th lets any of them through sooner or later.
 func TestI18NoRoomForSomeWrites(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), traceWhile)
@@ -175,7 +175,7 @@ func TestI18NoRoomForSomeWrites(t *testing.T) {
 		n = 100
 	}
 	out := filepath.Join(t.TempDir(), "trace")
-	h.under = underStrace(out, "-P", filepath.Join(h.dir, wal), "-e", "inject=pwrite64:error=ENOSPC:when=250+25")
+	h.under = underStrace(out, "-P", filepath.Join(h.dir, wal), "-e", "inject=pwrite64:error=ENOSPC:when=250+60")
 	h.open(ctx)
 	h.customers(ctx, "some", n)
 	h.close()
