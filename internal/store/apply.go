@@ -38,6 +38,7 @@ type texts struct {
 	eventFenced string // the same, refused unless attempt $13 still has $14 tries
 	eventRefund string // the same, refused unless refund $13 still has $14 tries
 	endpoint    string // chooses the endpoint of the next delivery
+	kept        wide   // what is kept of the exchanges of the attempts in $1, a JSON array
 }
 
 func textsFor(d dialect) texts {
@@ -51,6 +52,7 @@ func textsFor(d dialect) texts {
 		eventFenced: fenced("attempts"),
 		eventRefund: fenced("refunds"),
 		endpoint:    chooseEndpoint + d.forUpdate,
+		kept:        wideQuery(keptColumns, keptOf+d.list+keptOrder),
 	}
 }
 

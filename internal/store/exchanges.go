@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -38,13 +41,22 @@ const (
 const (
 	MaxExchanges  = 200  // rows of one attempt
 	MaxRefused    = 1000 // rows of one account that belong to no attempt
-	exchangeBatch = 128  // of one transaction, so that a flood delays a payment by a few milliseconds at most
+	exchangeBatch = 64   // of one transaction, so that a flood delays a payment by a few milliseconds at most
 	pruneBatch    = 1000 // rows that one transaction forgets at most, per attempt or account
 )
+
+var insertExchange = insert("exchanges", exchangeColumns)
 
 const (
 	exchangeColumns = "id, account, attempt_id, out_trade_no, direction, op, outcome, code, request_id, first_at, last_at, " +
 		"times, refused"
+
+	keptColumns = "id, account, attempt_id, out_trade_no, direction, op, outcome, code, last_at"
+	keptOf      = "FROM exchanges WHERE attempt_id IN ("
+	keptOrder   = ") ORDER BY last_at, id"
+	// $1 id, $2 times, $3 last, $4 request.
+	countKept = `UPDATE exchanges SET times = times + $2, last_at = CASE WHEN last_at > $3 THEN last_at ELSE $3 END,
+		request_id = CASE WHEN $4 = '' THEN request_id ELSE $4 END WHERE id = $1`
 
 	// The newest of its kind, if it is equal. $1 account, $2 attempt, $3 number, $4 direction, $5 operation, $6 outcome,
 	// $7 code, $8 refused.
@@ -69,7 +81,7 @@ const (
 	refusedNewest   = selectExchanges + `refused = 1 ORDER BY last_at DESC, id DESC LIMIT $1`
 )
 
-// RecordExchanges counts each exchange in the newest equal row of its kind, or adds it. One without an attempt becomes
+// RecordExchanges counts each exchange in the newest row of its kind if that is equal, or adds it. One without an attempt becomes
 // that of the attempt whose number it names. What exceeds MaxExchanges and MaxRefused is forgotten, the oldest first.
 //
 // stored says how many were, in order, when an error kept the rest from it.
@@ -85,33 +97,122 @@ func (db *DB) RecordExchanges(ctx context.Context, all []Exchange) (stored int, 
 }
 
 func (db *DB) recordExchanges(ctx context.Context, some []Exchange) error {
-	type owner struct{ attempt, account string }
-	batch := make([]stmt, 0, 3*len(some))
-	owners := map[owner]bool{}
-	var prune []stmt
-	for _, e := range some {
-		if e.AttemptID == "" && e.OutTradeNo != "" {
-			err := db.found(ctx, attemptOfNumber, []any{e.OutTradeNo, e.Account}, &e.AttemptID)
-			if err != nil && !errors.Is(err, ErrNotFound) {
-				return err
-			}
+	some = slices.Clone(some)
+	for i, e := range some {
+		if e.AttemptID != "" || e.OutTradeNo == "" {
+			continue
 		}
-		args := []any{
-			e.Account, e.AttemptID, e.OutTradeNo, string(e.Direction), e.Op, e.Outcome, e.Code, bit(e.Refused), e.RequestID,
-			millis(e.LastAt), e.Times,
-		}
-		batch = append(batch, stmt{text: countExchange, args: args},
-			stmt{text: addExchange, args: append(args[:len(args):len(args)], e.ID, millis(e.FirstAt))})
-		o, most := owner{attempt: e.AttemptID}, MaxExchanges
-		if e.AttemptID == "" {
-			o, most = owner{account: e.Account}, MaxRefused
-		}
-		if !owners[o] {
-			owners[o] = true
-			prune = append(prune, stmt{text: pruneExchanges, args: []any{o.attempt, o.account, int64(pruneBatch), int64(most)}})
+		err := db.found(ctx, attemptOfNumber, []any{e.OutTradeNo, e.Account}, &some[i].AttemptID)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
 		}
 	}
-	return db.write(ctx, append(batch, prune...)...)
+	k, err := db.kept(ctx, some)
+	if err != nil {
+		return err
+	}
+	batch, prune := make([]stmt, 0, len(some)), map[string]stmt{}
+	for _, e := range some {
+		switch id := k.same(e); {
+		case e.AttemptID == "":
+			batch = append(batch, strangerStmts(e)...)
+			prune["of "+e.Account] = pruneStmt("", e.Account, MaxRefused)
+		case id != "":
+			batch = append(batch, stmt{text: countKept, args: []any{id, e.Times, millis(e.LastAt), e.RequestID}})
+			e.ID = id
+			k.note(e)
+		default:
+			batch = append(batch, stmt{text: insertExchange, args: []any{
+				e.ID, e.Account, e.AttemptID, e.OutTradeNo, string(e.Direction), e.Op, e.Outcome, e.Code, e.RequestID, millis(e.FirstAt),
+				millis(e.LastAt), e.Times, bit(e.Refused),
+			}})
+			k.note(e)
+			if k.rows[e.AttemptID]++; k.rows[e.AttemptID] > MaxExchanges {
+				prune[e.AttemptID] = pruneStmt(e.AttemptID, "", MaxExchanges)
+			}
+		}
+	}
+	return db.write(ctx, slices.AppendSeq(batch, maps.Values(prune))...)
+}
+
+func pruneStmt(attemptID, account string, most int64) stmt {
+	return stmt{text: pruneExchanges, args: []any{attemptID, account, int64(pruneBatch), most}}
+}
+
+// strangerStmts count or add e, which belongs to no attempt.
+func strangerStmts(e Exchange) []stmt {
+	args := []any{
+		e.Account, e.AttemptID, e.OutTradeNo, string(e.Direction), e.Op, e.Outcome, e.Code, bit(e.Refused), e.RequestID,
+		millis(e.LastAt), e.Times,
+	}
+	return []stmt{{text: countExchange, args: args}, {text: addExchange, args: append(args[:len(args):len(args)], e.ID, millis(e.FirstAt))}}
+}
+
+// kept is what the database has of the exchanges of some attempts. It is read before the transaction that adds to it, where
+// nobody waits for it: of two nodes that record the same at one moment each adds a row.
+type kept struct {
+	rows   map[string]int        // by attempt
+	newest map[Exchange]Exchange // by kind
+	equal  map[Exchange]Exchange // by kind, outcome and code
+}
+
+func (db *DB) kept(ctx context.Context, some []Exchange) (kept, error) {
+	k := kept{map[string]int{}, map[Exchange]Exchange{}, map[Exchange]Exchange{}}
+	var attempts []string
+	for _, e := range some {
+		if e.AttemptID != "" {
+			attempts = append(attempts, e.AttemptID)
+		}
+	}
+	if len(attempts) == 0 {
+		return k, nil
+	}
+	slices.Sort(attempts)
+	list, err := json.Marshal(slices.Compact(attempts))
+	if err != nil {
+		return k, err
+	}
+	return k, db.read(ctx, stmt{text: db.sql.kept.text, packed: db.sql.kept.packed, args: []any{string(list)}, row: func(scan scan) error {
+		var e Exchange
+		err := scan(&e.ID, &e.Account, &e.AttemptID, &e.OutTradeNo, (*text)(&e.Direction), &e.Op, &e.Outcome, &e.Code, (*stamp)(&e.LastAt))
+		k.rows[e.AttemptID]++
+		k.note(e)
+		return err
+	}})
+}
+
+func (e Exchange) kind() Exchange {
+	return Exchange{Account: e.Account, AttemptID: e.AttemptID, OutTradeNo: e.OutTradeNo, Direction: e.Direction, Op: e.Op}
+}
+
+func (e Exchange) said() Exchange {
+	k := e.kind()
+	k.Outcome, k.Code = e.Outcome, e.Code
+	return k
+}
+
+// same is the id of the row that e counts in, "" = e is a row of its own.
+func (k kept) same(e Exchange) string {
+	if e.Refused {
+		return k.equal[e.said()].ID
+	}
+	if n := k.newest[e.kind()]; n.said() == e.said() {
+		return n.ID
+	}
+	return ""
+}
+
+// note takes e, whose id is that of its row, for the newest unless there is a newer one.
+func (k kept) note(e Exchange) {
+	replace(k.newest, e.kind(), e)
+	replace(k.equal, e.said(), e)
+}
+
+func replace(newest map[Exchange]Exchange, key, e Exchange) {
+	old := newest[key]
+	if c := e.LastAt.Compare(old.LastAt); c > 0 || c == 0 && e.ID > old.ID {
+		newest[key] = e
+	}
 }
 
 // Exchanges returns those of a payment's attempts, in order of their first moment.

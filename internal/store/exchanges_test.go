@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"piaohao/internal/pay"
 )
@@ -71,6 +73,39 @@ func TestExchangesAreCounted(t *testing.T) {
 		if refused[0].AttemptID != a.ID {
 			t.Error("a refused notice that names an attempt's number is told with that attempt")
 		}
+	})
+}
+
+// What an attempt's batch leaves behind is the same as what strangers' messages do, of which each is a question of its own.
+func TestExchangesOfOneBatch(t *testing.T) {
+	onEngines(t, func(t *testing.T, w *world) {
+		runs := 0
+		rapid.Check(t, func(t *rapid.T) {
+			runs++
+			together, alone := fmt.Sprint("together", runs), fmt.Sprint("alone", runs)
+			var all []Exchange
+			for at := range rapid.IntRange(1, 12).Draw(t, "exchanges") {
+				e := w.notice(
+					rapid.SampledFrom([]string{"n1", "n2"}).Draw(t, "number"), rapid.SampledFrom([]string{"answered", "forged"}).Draw(t, "outcome"),
+					rapid.SampledFrom([]string{"a", "b"}).Draw(t, "code"), at+rapid.IntRange(-2, 0).Draw(t, "late"), rapid.Bool().Draw(t, "refused"))
+				e.RequestID = rapid.SampledFrom([]string{"", "r1", "r2"}).Draw(t, "request")
+				all = append(all, e)
+				e.Account, e.ID = alone, w.id("exc")
+				w.record(e)
+				all[len(all)-1].AttemptID = together
+			}
+			cut := rapid.IntRange(0, len(all)).Draw(t, "cut")
+			w.record(all[:cut]...)
+			w.record(all[cut:]...)
+			of := func(where, whom string) []string {
+				got, err := w.exchanges(context.Background(), selectExchanges+where+` ORDER BY id`, whom)
+				must(w.t, err)
+				return lines(got)
+			}
+			if diff := cmp.Diff(of("account = $1", alone), of("attempt_id = $1", together)); diff != "" {
+				t.Error(diff)
+			}
+		})
 	})
 }
 

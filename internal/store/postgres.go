@@ -246,5 +246,5 @@ func (p *pg) clock(ctx context.Context) (time.Time, error) {
 
 func (p *pg) dialect() dialect {
 	// Concurrent transactions cannot number events in the order of their commits: NumberEvents does it later.
-	return dialect{name: "postgres", eventPos: "NULL", forUpdate: " FOR UPDATE OF p"}
+	return dialect{name: "postgres", eventPos: "NULL", forUpdate: " FOR UPDATE OF p", list: "SELECT jsonb_array_elements_text(CAST($1 AS JSONB))"}
 }

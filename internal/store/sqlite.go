@@ -253,7 +253,7 @@ func (s *lite) clock(context.Context) (time.Time, error) { return s.now(), nil }
 
 func (s *lite) dialect() dialect {
 	// The single writer numbers events as it writes them, so order of pos is order of commit.
-	return dialect{name: "sqlite", alone: true, eventPos: "(SELECT COALESCE(MAX(pos), 0) + 1 FROM events)"}
+	return dialect{name: "sqlite", alone: true, eventPos: "(SELECT COALESCE(MAX(pos), 0) + 1 FROM events)", list: "SELECT value FROM json_each($1)"}
 }
 
 // moveWAL moves all of the WAL into the file and empties it.

@@ -464,6 +464,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 		{"endpoint", w.sql.endpoint, 1, []string{"deliveries_due", "deliveries_leased"}},
 		{"delivery", claimDelivery, 3, []string{"deliveries_due", "deliveries_leased"}},
 		{"next delivery", deliveryDue, 1, []string{"deliveries_due", "deliveries_leased"}},
+		{"kept exchanges", w.sql.kept.packed, 1, []string{"exchanges_same (attempt_id=?)"}},
 		{"incident", insertIncident, 9, nil},
 	} {
 		plan := ""

@@ -107,6 +107,7 @@ type dialect struct {
 	alone     bool   // no other process writes
 	eventPos  string // value of events.pos at insert
 	forUpdate string // locks the row just chosen, where several nodes write
+	list      string // selects the texts of a JSON array, $1
 }
 
 // Open locks and opens the database, brings its tables up to date, and refuses a database of the other mode, an
