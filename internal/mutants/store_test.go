@@ -8,7 +8,9 @@ var ofStore = []source{
 	{"internal/store/writer.go", []mutant{
 		{"one failed write hurts its neighbours", "if again && len(group) > 1 {", "if again && len(group) > 1<<20 {", "TestA26TransactionNumberUsedTwiceInOneGroup|TestRefusedGuardDisturbsNoNeighbour"},
 		{"what fits is lost with what does not", "\t\treturn sqliteFull(err)\n\t}\n\treturn false", "\t}\n\treturn false", "TestI18WhatFitsIsStored"},
-		{"queued although its caller has left", "if err := ctx.Err(); err != nil {\n\t\treturn err\n\t}\n\to :=", "o :=", "TestCallerWhoLeftWritesNothing"},
+		{"read after its neighbours wrote", "\tif !o.read {\n", "\tif true {\n", "TestLoadToWriteSeesNothingUncommitted|TestReadIsAnsweredBeforeItsNeighboursCommit"},
+		{"half of a write stays after a failed read", "\t\t\tw.rollback() // SQLite may have done so by itself, and", "\t\t\t// SQLite may have done so by itself, and", "TestFailedReadHurtsNoNeighbour"},
+		{"queued although its caller has left", "if err := ctx.Err(); err != nil {\n\t\treturn err\n\t}\n\to.done =", "o.done =", "TestCallerWhoLeftWritesNothing"},
 		{"waits for a full queue although its caller has left", "return ErrClosed\n\tcase <-ctx.Done():\n\t\treturn ctx.Err()\n\t}", "return ErrClosed\n\t}", "TestCallerLeavesAFullQueue"},
 	}},
 	{"internal/store/sqlite.go", []mutant{

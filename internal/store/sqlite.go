@@ -197,8 +197,7 @@ func (s *lite) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
 	return p, nil
 }
 
-// warm is lite that reads packed rows on the write connection. They are handed on after the commit: until then they may
-// hold what a neighbour in the group wrote and a rollback takes back.
+// warm is lite that reads packed rows on the write connection, and unpacks them outside of the writer.
 type warm struct{ *lite }
 
 func (s *lite) toWrite() engine { return warm{s} }
@@ -208,18 +207,13 @@ func (s warm) read(ctx context.Context, q stmt) error {
 		return s.lite.read(ctx, q)
 	}
 	var rows [][]byte
-	err := s.writer.do(ctx, func(run run) error {
-		rows = nil // of a transaction that was rolled back
-		err := run(stmt{text: q.packed, args: q.args, row: func(scan scan) error {
+	err := s.writer.look(ctx, func(run run) error {
+		return run(stmt{text: q.packed, args: q.args, row: func(scan scan) error {
 			var row []byte
 			err := scan(&row)
 			rows = append(rows, row)
 			return err
 		}})
-		if err != nil {
-			return untouched{err}
-		}
-		return nil
 	})
 	if err != nil {
 		return err

@@ -174,6 +174,68 @@ func TestFailedCommitFailsEveryone(t *testing.T) {
 	must(t, w.Apply(t.Context(), w.newPayment("next"))) // no disk error: the writer goes on
 }
 
+// After a read that failed, the writes queued beside it still are one transaction: SQLite may have ended the one that was open.
+func TestFailedReadHurtsNoNeighbour(t *testing.T) {
+	t.Parallel()
+	w := newLite(t)
+	writer := w.engine.(*lite).writer
+	fails := errors.New("fails")
+	let := w.held()
+	var read, write error
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		read = writer.look(context.Background(), func(run run) error {
+			return errors.Join(run(stmt{text: "ROLLBACK"}), fails) // as SQLite does after some failures
+		})
+	})
+	w.queued(1)
+	wg.Go(func() {
+		write = w.tx(context.Background(), func(run run) error {
+			return errors.Join(run(stmt{text: `INSERT INTO shops (id, name) VALUES ('half', 'Half')`}), fails)
+		})
+	})
+	w.queued(2)
+	let()
+	wg.Wait()
+	if !errors.Is(read, fails) || !errors.Is(write, fails) {
+		t.Error(read, write)
+	}
+	if n := w.count(`SELECT COUNT(*) FROM shops WHERE id = 'half'`); n != 0 {
+		t.Error("half of a write stayed")
+	}
+	must(t, w.Apply(t.Context(), w.newPayment("next")))
+}
+
+// Who reads in order to write waits for the commit under way and not for that of the group in which the read came.
+func TestReadIsAnsweredBeforeItsNeighboursCommit(t *testing.T) {
+	t.Parallel()
+	w := newLite(t)
+	writer := w.engine.(*lite).writer
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	let := w.held()
+	read := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		must(t, w.tx(context.Background(), func(run) error {
+			select {
+			case <-read:
+				return nil
+			case <-ctx.Done():
+				return errors.New("the read waits for the commit")
+			}
+		}))
+	})
+	w.queued(1)
+	wg.Go(func() {
+		must(t, writer.look(context.Background(), func(run) error { return nil }))
+		close(read)
+	})
+	w.queued(2)
+	let()
+	wg.Wait()
+}
+
 // A load shares the transaction of its neighbours: what one of them wrote and a rollback took back is not handed on.
 func TestLoadToWriteSeesNothingUncommitted(t *testing.T) {
 	t.Parallel()

@@ -22,14 +22,16 @@ type writer struct {
 	quit     chan struct{} // closed by close
 	stopped  chan struct{} // closed when the goroutine has ended
 	group    []*op
+	begun    bool // a transaction is open, in which nothing was written yet
 	log      *slog.Logger
 	broken   error // a failed flush: what is on the disk is unknown, so nothing is written any more (I-17)
 	full     bool  // the last group found no room for all
 }
 
-// op is one write: run may be called twice, the second time in a transaction of its own.
+// op is one write, whose run may be called twice, the second time in a transaction of its own; or a read.
 type op struct {
 	run  func(run) error
+	read bool
 	err  error
 	done chan error
 }
@@ -49,11 +51,18 @@ func startWriter(conn *sql.Conn, log *slog.Logger) *writer {
 }
 
 // do queues a write and waits for its commit. ctx decides only whether it is queued.
-func (w *writer) do(ctx context.Context, f func(run) error) error {
+func (w *writer) do(ctx context.Context, f func(run) error) error { return w.wait(ctx, &op{run: f}) }
+
+// look is do for what only reads. It waits for the commit under way, and for no other.
+func (w *writer) look(ctx context.Context, f func(run) error) error {
+	return w.wait(ctx, &op{run: f, read: true})
+}
+
+func (w *writer) wait(ctx context.Context, o *op) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	o := &op{run: f, done: make(chan error, 1)}
+	o.done = make(chan error, 1)
 	select {
 	case w.queue <- o:
 	case <-w.quit:
@@ -90,34 +99,71 @@ func (w *writer) loop() {
 // busy CPUs the callers would otherwise not get to queue, and every write would pay a flush of its own. A single
 // caller is not delayed. Each turn brings at least one op, so maxGroup bounds the turns as well.
 func (w *writer) gather(first *op) []*op {
-	w.group = append(w.group[:0], first)
-	for len(w.group) < maxGroup {
-		before := len(w.group)
-		w.drain()
+	w.group = w.group[:0]
+	w.take(first)
+	for taken := 1; taken < maxGroup; {
+		before := taken
+		taken = w.drain(taken)
 		runtime.Gosched()
-		w.drain()
-		if len(w.group) == before {
+		taken = w.drain(taken)
+		if taken == before {
 			break
 		}
 	}
 	return w.group
 }
 
-func (w *writer) drain() {
-	for len(w.group) < maxGroup {
+func (w *writer) drain(taken int) int {
+	for ; taken < maxGroup; taken++ {
 		select {
 		case o := <-w.queue:
-			w.group = append(w.group, o)
+			w.take(o)
 		default:
-			return
+			return taken
 		}
 	}
+	return taken
+}
+
+// take adds a write to the group. A read is answered at once, from what was committed, as the group has not begun to write;
+// who reads in order to write is then quick enough to be in the same group.
+func (w *writer) take(o *op) {
+	if !o.read {
+		w.group = append(w.group, o)
+		return
+	}
+	err := w.begin()
+	if err == nil {
+		if err = o.run(w.exec); err != nil {
+			w.rollback() // SQLite may have done so by itself, and what came next would be written without a transaction
+		}
+	}
+	o.done <- named(err)
+}
+
+// begin opens the transaction unless one is open in which nothing was written.
+func (w *writer) begin() error {
+	if w.broken != nil || w.begun {
+		return w.broken
+	}
+	err := w.exec(stmt{text: "BEGIN IMMEDIATE"})
+	w.begun = err == nil
+	return err
+}
+
+func (w *writer) rollback() {
+	w.begun = false
+	_ = w.exec(stmt{text: "ROLLBACK"}) // SQLite may have rolled back by itself
 }
 
 // commit writes the group in one transaction. When one of its ops fails after it wrote something, or the group finds no
 // room, the transaction is rolled back and each op runs again alone, so that it hurts no neighbour and what fits on a disk
 // that is nearly full is stored. No savepoints: they cost every op.
 func (w *writer) commit(group []*op) {
+	if len(group) == 0 {
+		w.rollback() // it was only read
+		return
+	}
 	again := w.together(group)
 	full, stored := false, false
 	for _, o := range group {
@@ -161,16 +207,13 @@ func (w *writer) together(group []*op) (again bool) {
 			w.broken = fmt.Errorf("%w: %w", ErrBroken, err)
 			w.log.Error("the disk failed: nothing is written until a restart", "cure", "see to the disk of DATA_DIR, then start again", "error", err)
 		}
-		_ = w.exec(stmt{text: "ROLLBACK"}) // SQLite may have rolled back by itself
+		w.rollback()
 	}
-	err := w.broken
-	if err == nil {
-		err = w.exec(stmt{text: "BEGIN IMMEDIATE"})
-	}
-	if err != nil {
+	if err := w.begin(); err != nil {
 		failAll(group, err)
 		return false
 	}
+	w.begun = false
 	for _, o := range group {
 		o.err = o.run(w.exec)
 		if o.err == nil || errors.As(o.err, new(untouched)) {
