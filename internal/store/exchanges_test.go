@@ -84,7 +84,7 @@ func TestExchangesOfOneBatch(t *testing.T) {
 			runs++
 			together, alone := fmt.Sprint("together", runs), fmt.Sprint("alone", runs)
 			var all []Exchange
-			for at := range rapid.IntRange(1, 12).Draw(t, "exchanges") {
+			for at := range rapid.IntRange(1, 8).Draw(t, "exchanges") {
 				e := w.notice(
 					rapid.SampledFrom([]string{"n1", "n2"}).Draw(t, "number"), rapid.SampledFrom([]string{"answered", "forged"}).Draw(t, "outcome"),
 					rapid.SampledFrom([]string{"a", "b"}).Draw(t, "code"), at+rapid.IntRange(-2, 0).Draw(t, "late"), rapid.Bool().Draw(t, "refused"))
