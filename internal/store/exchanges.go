@@ -81,8 +81,9 @@ const (
 	refusedNewest   = selectExchanges + `refused = 1 ORDER BY last_at DESC, id DESC LIMIT $1`
 )
 
-// RecordExchanges counts each exchange in the newest row of its kind if that is equal, or adds it. One without an attempt becomes
-// that of the attempt whose number it names. What exceeds MaxExchanges and MaxRefused is forgotten, the oldest first.
+// RecordExchanges counts each exchange in the newest row of its kind if that is equal, or adds it. One without an attempt
+// becomes that of the attempt whose number it names. What exceeds MaxExchanges and MaxRefused is forgotten, the oldest first.
+// Two nodes that record equal ones at the same moment add a row each.
 //
 // stored says how many were, in order, when an error kept the rest from it.
 func (db *DB) RecordExchanges(ctx context.Context, all []Exchange) (stored int, err error) {

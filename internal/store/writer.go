@@ -9,7 +9,7 @@ import (
 	"runtime"
 )
 
-// maxGroup bounds the writes of one commit, and so how long the first of them waits (measured: 256 small writes
+// maxGroup bounds what comes between two commits, and so how long the first of it waits (measured: 256 small writes
 // take about 5 ms, most of it the flush and the statements themselves).
 const maxGroup = 256
 
