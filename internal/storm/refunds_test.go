@@ -158,7 +158,7 @@ func (s *storm) refund(n *node, o *order) {
 // refundsAgree holds the refunds of one paid order against ours (I-04, I-22).
 func (s *storm) refundsAgree(p pay.Payment, a pay.Attempt, e *entry) {
 	e.settle(s.now())
-	var ours, all, stuck pay.Fen
+	var ours, all pay.Fen
 	for _, r := range p.Refunds {
 		if r.AttemptID != a.ID {
 			continue
@@ -169,11 +169,8 @@ func (s *storm) refundsAgree(p pay.Payment, a pay.Attempt, e *entry) {
 		if r.Status != pay.RefundFailed {
 			all += r.Amount
 		}
-		switch r.Status {
-		case pay.RefundSucceeded:
+		if r.Status == pay.RefundSucceeded {
 			ours += r.Amount
-		case pay.RefundAbnormal:
-			stuck += r.Amount
 		}
 		there := e.refund(r.OutRefundNo)
 		switch {
@@ -196,8 +193,6 @@ func (s *storm) refundsAgree(p pay.Payment, a pay.Attempt, e *entry) {
 			}
 		}
 	}
-	// A sum that a platform tells is put down to a refund of ours that may have succeeded, until a person ends it.
-	ours = max(ours, min(a.Refunded, ours+stuck))
 	if ours < known || ours > most {
 		s.breaks("I-22", "%s: %d fen went back there, %d of them told, %d here", a.OutTradeNo, most, known, ours)
 	}
