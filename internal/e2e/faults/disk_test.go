@@ -163,19 +163,20 @@ func TestI17FailedFlushStopsWriting(t *testing.T) {
 }
 
 // TestI18NoRoomForSomeWrites lets writes of the WAL fail with ENOSPC now and then: what is refused is asked again, and
-// everything comes to its end. A Change takes up to 30 writes, so every 60th lets any of them through sooner or later.
+// everything comes to its end. In a large database a Change
+// takes up to 30 writes, of which every 60th lets any through sooner or later.
 func TestI18NoRoomForSomeWrites(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), traceWhile)
 	defer cancel()
 	h := newHouse(t, newTown(ctx, t, hooked, fast), "")
 	h.giveUp = cancel
-	n := 4
+	n, every := 4, 25
 	if soak {
-		n = 100
+		n, every = 100, 60
 	}
 	out := filepath.Join(t.TempDir(), "trace")
-	h.under = underStrace(out, "-P", filepath.Join(h.dir, wal), "-e", "inject=pwrite64:error=ENOSPC:when=250+60")
+	h.under = underStrace(out, "-P", filepath.Join(h.dir, wal), "-e", fmt.Sprintf("inject=pwrite64:error=ENOSPC:when=250+%d", every))
 	h.open(ctx)
 	h.customers(ctx, "some", n)
 	h.close()
