@@ -176,7 +176,7 @@ func (d *draft) addRefund(r Refund, t EventType) {
 	d.event(t, r.AttemptID, r.ID)
 }
 
-// refunded takes the sum that the platform says went back of a's money. What our own refunds do not explain was returned at
+// refunded takes the sum that the platform says went back of a's money. What our own refunds cannot explain was returned at
 // the platform's console.
 func (d *draft) refunded(a *Attempt, sum Fen) {
 	a.Refunded = min(sum, a.Amount)
@@ -185,15 +185,47 @@ func (d *draft) refunded(a *Attempt, sum Fen) {
 	d.unexplained(a)
 }
 
-// unexplained records what went back of a's money beyond our own refunds that succeeded or may have. It is looked at again
-// when one of these fails: then the sum had told of something else.
+// unexplained records what went back of a's money whatever became of our own refunds: a stuck one may keep its secret for
+// ever. It is looked at again when one of these fails: then the sum had told of something else.
 func (d *draft) unexplained(a *Attempt) {
-	done, flying, _ := d.p.sums(a.ID)
-	if elsewhere := a.Refunded - done - flying; elsewhere > 0 {
+	var ours []Fen
+	var elsewhere Fen
+	for _, r := range d.p.Refunds {
+		switch {
+		case r.AttemptID != a.ID || r.Status == RefundPending || r.Status == RefundFailed:
+		case r.External:
+			elsewhere += r.Amount
+		default:
+			ours = append(ours, r.Amount)
+		}
+	}
+	if more := a.Refunded - mostWithin(ours, a.Refunded) - elsewhere; more > 0 {
+		done, _, _ := d.p.sums(a.ID)
 		d.external(a, RefundFact{
-			OutRefundNo: "console-" + a.OutTradeNo + "-" + strconv.FormatInt(int64(done+elsewhere), 10), Amount: elsewhere, Status: RefundSucceeded,
+			OutRefundNo: "console-" + a.OutTradeNo + "-" + strconv.FormatInt(int64(done+more), 10), Amount: more, Status: RefundSucceeded,
 		})
 	}
+}
+
+// mostTotals bounds the totals that mostWithin tries.
+const mostTotals = 4096
+
+// mostWithin is the largest total of some of amounts that is not above sum, or sum itself when there are too many to try.
+// Only some, because a sum can be older than any of the successes, and a refund that is on its way may never arrive.
+func mostWithin(amounts []Fen, sum Fen) Fen {
+	totals := []Fen{0}
+	for _, f := range amounts {
+		for _, t := range totals {
+			if t+f <= sum {
+				totals = append(totals, t+f)
+			}
+		}
+		slices.Sort(totals)
+		if totals = slices.Compact(totals); len(totals) > mostTotals {
+			return sum
+		}
+	}
+	return totals[len(totals)-1]
 }
 
 // refundSeen takes what a platform says of one refund.

@@ -362,6 +362,50 @@ func TestRefundsOfTheConsole(t *testing.T) {
 			t.Errorf("two refunds of the console are both %s", first)
 		}
 	})
+	t.Run("the sum is less than our own, which is stuck", func(t *testing.T) {
+		t.Parallel()
+		p := withRefunds(refund("1", 800, pay.RefundAbnormal))
+		o := told("a", pay.Paid)
+		o.Refunded = 500
+		c, v := pay.Decide(p, o, t0, counter())
+		if v != pay.Applied || len(c.Payment.Refunds) != 2 || c.Payment.Refunds[1].Amount != 500 || len(c.Incidents) != 1 || c.Payment.Refundable() != 11500 {
+			t.Fatalf("%s, %d fen refundable: %+v", v, c.Payment.Refundable(), c.Payment.Refunds)
+		}
+	})
+	t.Run("ours was never sent", func(t *testing.T) {
+		t.Parallel()
+		o := told("a", pay.Paid)
+		o.Refunded = 800
+		c, _ := pay.Decide(withRefunds(refund("1", 800, pay.RefundPending)), o, t0, counter())
+		if len(c.Payment.Refunds) != 2 || c.Payment.Refunds[1].Amount != 800 {
+			t.Fatalf("%+v", c.Payment.Refunds)
+		}
+	})
+	t.Run("the sum is older than a success", func(t *testing.T) {
+		t.Parallel()
+		p := withRefunds(refund("1", 500, pay.RefundSucceeded), refund("2", 800, pay.RefundProcessing))
+		o := told("a", pay.Paid)
+		o.Refunded = 800
+		if c, v := pay.Decide(p, o, t0, counter()); v != pay.Applied || len(c.Payment.Refunds) != 2 || len(c.Incidents) > 0 {
+			t.Fatalf("%s: %+v", v, c.Payment.Refunds)
+		}
+	})
+	t.Run("one odd fen beside too many even refunds to try", func(t *testing.T) {
+		t.Parallel()
+		p := paidPayment()
+		for i := range 13 {
+			p.Refunds = append(p.Refunds, refund(fmt.Sprint(i), 2<<i, pay.RefundProcessing))
+		}
+		o := told("a", pay.Paid)
+		o.Refunded = 12799
+		if c, _ := pay.Decide(p, o, t0, counter()); len(c.Payment.Refunds) != 13 {
+			t.Fatalf("not left open: %+v", c.Payment.Refunds[13])
+		}
+		o.Refunded = 1023
+		if c, _ := pay.Decide(p, o, t0, counter()); len(c.Payment.Refunds) != 14 || c.Payment.Refunds[13].Amount != 1 {
+			t.Fatalf("few enough to try: %+v", c.Payment.Refunds)
+		}
+	})
 	t.Run("surplus of which a part went back before it was told", func(t *testing.T) {
 		t.Parallel()
 		p := payment(pay.PaymentPaid, attempt("a", pay.AttemptPaid), attempt("b", pay.AttemptOpen))
@@ -510,6 +554,103 @@ func TestI04Ceilings(t *testing.T) {
 			t.Fatalf("I-22 we hold %d fen as refunded, the platform %d", done, books.sum())
 		}
 	})
+}
+
+// I-22: a platform that tells nothing but sums, late and in any order, has told enough in the end; and on the way there we
+// never hold more as returned at its console than was.
+func TestI22SumsOfTheConsole(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		id, books := counter(), console{refunds: map[string]pay.Fen{}, amount: 12800}
+		p := paidPayment()
+		for i := range rapid.IntRange(0, 5).Draw(t, "ours") {
+			p.Refunds = append(p.Refunds, refund(fmt.Sprint(i), pay.Fen(rapid.IntRange(1, 25).Draw(t, "hundreds")*100), pay.RefundProcessing))
+		}
+		sums, elsewhere := []pay.Fen{0}, pay.Fen(0)
+		do := func(in pay.Input) {
+			p, _, _ = apply(p, in, t0, id)
+			if total := external(p); total > elsewhere {
+				t.Fatalf("%d fen held as returned at the console, %d were: %+v", total, elsewhere, p.Refunds)
+			}
+			numbers := map[string]bool{}
+			for _, r := range p.Refunds {
+				if numbers[r.OutRefundNo] {
+					t.Fatalf("two refunds are %s", r.OutRefundNo)
+				}
+				numbers[r.OutRefundNo] = true
+			}
+		}
+		end := func(r pay.Refund) {
+			status := pay.RefundFailed
+			if _, there := books.refunds[r.OutRefundNo]; there {
+				status = pay.RefundSucceeded
+			}
+			o := toldRefund("", r.Amount, status)
+			o.Refund.OutRefundNo = r.OutRefundNo
+			do(o)
+		}
+		stuck := map[string]bool{}
+		for range rapid.IntRange(1, 30).Draw(t, "steps") {
+			switch rapid.IntRange(0, 3).Draw(t, "what") {
+			case 0:
+				if f := pay.Fen(rapid.IntRange(1, 25).Draw(t, "hundreds") * 100); books.send(fmt.Sprint("console", len(books.refunds)), f) {
+					elsewhere += f
+				}
+			case 1, 2:
+				mine := slices.DeleteFunc(slices.Clone(p.Refunds), func(r pay.Refund) bool { return r.External })
+				if len(mine) == 0 {
+					continue
+				}
+				r := rapid.SampledFrom(mine).Draw(t, "refund")
+				switch rapid.IntRange(0, 2).Draw(t, "how") {
+				case 0:
+					if r.Status == pay.RefundProcessing && !stuck[r.OutRefundNo] {
+						books.send(r.OutRefundNo, r.Amount)
+					}
+				case 1:
+					if _, there := books.refunds[r.OutRefundNo]; !there && r.Status == pay.RefundProcessing {
+						stuck[r.OutRefundNo] = true
+						o := toldRefund("", r.Amount, pay.RefundAbnormal)
+						o.Refund.OutRefundNo = r.OutRefundNo
+						do(o)
+					}
+				case 2:
+					if _, there := books.refunds[r.OutRefundNo]; there {
+						end(r)
+					}
+				}
+			case 3:
+				o := told("a", pay.Paid)
+				o.Refunded = rapid.SampledFrom(sums).Draw(t, "an older sum")
+				do(o)
+			}
+			sums = append(sums, books.sum())
+		}
+		for _, r := range p.Refunds {
+			if !r.External {
+				end(r)
+			}
+		}
+		o := told("a", pay.Paid)
+		o.Refunded = books.sum()
+		do(o)
+		if got := external(p); got != elsewhere {
+			t.Fatalf("%d fen held as returned at the console, %d were: %+v", got, elsewhere, p.Refunds)
+		}
+		if p.Refunded() != books.sum() {
+			t.Fatalf("we hold %d fen as refunded, the platform %d", p.Refunded(), books.sum())
+		}
+	})
+}
+
+// external is what is held as returned at the console.
+func external(p pay.Payment) (sum pay.Fen) {
+	for _, r := range p.Refunds {
+		if r.External {
+			sum += r.Amount
+		}
+	}
+	return sum
 }
 
 // ours is what is refunded or on its way.
