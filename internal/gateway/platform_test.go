@@ -405,13 +405,11 @@ func (w *world) notice(p *platform, a pay.Attempt, tx string, edit func(*note)) 
 func (w *world) events(p pay.Payment) map[pay.EventType]int {
 	w.t.Helper()
 	w.must(w.tail())
-	all, err := w.db.EventsAfter(w.t.Context(), 0, 10_000)
+	all, err := w.db.Events(w.t.Context(), p.ID)
 	w.must(err)
 	out := map[pay.EventType]int{}
 	for _, e := range all {
-		if e.PaymentID == p.ID {
-			out[e.Type]++
-		}
+		out[e.Type]++
 	}
 	return out
 }

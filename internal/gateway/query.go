@@ -16,6 +16,11 @@ const defaultBackOff = 5 * time.Second
 // claimPause is how long a step rests when what is due is not to be had.
 const claimPause = 100 * time.Millisecond
 
+// NextAttempt says when StepAttempt has something to do: the zero time when nothing is known.
+func (g *Gateway) NextAttempt(ctx context.Context) (time.Time, error) {
+	return g.DB.NextAttemptDue(ctx, g.ids)
+}
+
 // StepAttempt claims one due attempt and does what it wants: open, query or close. It returns when to come again.
 func (g *Gateway) StepAttempt(ctx context.Context) (time.Time, error) {
 	now := g.Now()

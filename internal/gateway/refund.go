@@ -131,6 +131,11 @@ func (g *Gateway) RefundByNo(ctx context.Context, shop, refundNo string) (view.R
 	return view.Refund{}, notFound(store.ErrNotFound)
 }
 
+// NextRefund says when StepRefund has something to do: the zero time when nothing is known.
+func (g *Gateway) NextRefund(ctx context.Context) (time.Time, error) {
+	return g.DB.NextRefundDue(ctx, g.ids)
+}
+
 // StepRefund claims one due refund and does what it wants: send or ask. It returns when to come again.
 func (g *Gateway) StepRefund(ctx context.Context) (time.Time, error) {
 	now := g.Now()

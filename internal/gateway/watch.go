@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -71,22 +72,16 @@ func (g *Gateway) StartTail(ctx context.Context) error {
 	return err
 }
 
-// StepTail numbers new events, tells the pages that wait for them, and makes their deliveries. It returns how many it
+// StepTail passes new events on: to shops, as deliveries, and to the pages that wait for them. It returns how many it
 // handled; 0 means that there is nothing left. One goroutine calls it.
 func (g *Gateway) StepTail(ctx context.Context) (int, error) {
-	if _, err := g.DB.NumberEvents(ctx); err != nil {
-		return 0, err
+	passed, err := g.DB.FanOut(ctx, tailBatch)
+	places, failed := g.DB.PlacesAfter(ctx, g.tail, tailBatch) // pages hear of what is numbered, whatever became of the rest
+	for _, p := range places {
+		g.watchers.tell(p.PaymentID)
+		g.tail = p.Pos
 	}
-	events, err := g.DB.EventsAfter(ctx, g.tail, tailBatch)
-	if err != nil {
-		return 0, err
-	}
-	for _, e := range events {
-		g.watchers.tell(e.PaymentID)
-		g.tail = e.Pos
-	}
-	fanned, err := g.DB.FanOut(ctx, tailBatch)
-	return max(len(events), fanned), err
+	return max(len(places), passed), errors.Join(err, failed)
 }
 
 // Watching says that a payer's page looks at the payment; version grows with each change. It has ended when nothing more

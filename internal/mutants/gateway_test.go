@@ -17,7 +17,7 @@ var ofGateway = []source{
 		{"page of events hides the next", "HasMore: len(found) > limit}", "HasMore: len(found) > limit+1}", "TestA95EventsOfAnotherShopAreNotListed"},
 	}},
 	{"internal/gateway/watch.go", []mutant{
-		{"pages not told of the next event", "g.tail = e.Pos\n\t}", "g.tail = e.Pos + 1\n\t}", "TestTailSkipsNothing"},
+		{"pages not told of the next event", "g.tail = p.Pos\n\t}", "g.tail = p.Pos + 1\n\t}", "TestTailSkipsNothing"},
 	}},
 	{"internal/view/view.go", []mutant{
 		{"console's refund shown as the shop's", "Automatic: r.Automatic, External: r.External,", "Automatic: r.Automatic,", "TestWhoseRefundItIs"},

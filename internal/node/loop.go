@@ -22,34 +22,53 @@ const (
 // step does one thing that is due and says when the next one is: the zero time when nothing is known.
 type step func(ctx context.Context) (next time.Time, err error)
 
-// loops runs steps until their context ends, and owns all waking.
+// job is what several loops share.
+type job struct {
+	name string
+	bell <-chan struct{} // each ring ends the sleep of one
+	look step            // only says when do is due, at less cost; nil when do costs no more
+	do   step
+}
+
+func (j job) step(ctx context.Context, now func() time.Time) (next time.Time, err error) {
+	if j.look != nil {
+		next, err := j.look(ctx)
+		if err != nil || next.IsZero() || next.After(now()) {
+			return next, err
+		}
+	}
+	return j.do(ctx)
+}
+
+// loops run steps until their context ends.
 type loops struct {
 	now   func() time.Time
 	log   *slog.Logger
 	wg    sync.WaitGroup
-	wakes []chan struct{}
 	still atomic.Bool // the clock is wrong: claim nothing
 }
 
-// run starts n goroutines that step. The first sleeps at most longestSleep between two steps, the others at most
-// helperSleep; what is known to be due, and events, wake all of them. While our clock is wrong they rest.
-func (l *loops) run(ctx context.Context, name string, n int, do step) {
+// run starts n goroutines that do j. The first sleeps at most longestSleep between two steps, the others at most
+// helperSleep, and all of them no longer than until what is known to be due. While our clock is wrong they rest.
+func (l *loops) run(ctx context.Context, n int, j job) {
 	most := longestSleep
 	for range n {
-		l.always(ctx, name, most, func(ctx context.Context) (time.Time, error) {
+		l.loop(ctx, j.name, most, j.bell, func(ctx context.Context) (time.Time, error) {
 			if l.still.Load() {
 				return time.Time{}, nil
 			}
-			return do(ctx)
+			return j.step(ctx, l.now)
 		})
 		most = helperSleep
 	}
 }
 
-// always is run without the rest, sleeping at most most.
+// always starts one goroutine that steps, also while our clock is wrong.
 func (l *loops) always(ctx context.Context, name string, most time.Duration, do step) {
-	wake := make(chan struct{}, 1)
-	l.wakes = append(l.wakes, wake)
+	l.loop(ctx, name, most, nil, do)
+}
+
+func (l *loops) loop(ctx context.Context, name string, most time.Duration, bell <-chan struct{}, do step) {
 	l.wg.Go(func() {
 		pause := firstPause
 		for ctx.Err() == nil {
@@ -62,7 +81,7 @@ func (l *loops) always(ctx context.Context, name string, most time.Duration, do 
 				pause = firstPause
 			}
 			if wait > 0 {
-				sleep(ctx, wait, wake)
+				sleep(ctx, wait, bell)
 			}
 		}
 	})
@@ -82,28 +101,6 @@ func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) {
 	case <-ctx.Done():
 	case <-wake:
 	case <-t.C:
-	}
-}
-
-// wakeAll ends every sleep.
-func (l *loops) wakeAll() {
-	for _, w := range l.wakes {
-		select {
-		case w <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// wakeOn ends every sleep each time the channel signals.
-func (l *loops) wakeOn(ctx context.Context, signal <-chan struct{}) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-signal:
-			l.wakeAll()
-		}
 	}
 }
 

@@ -164,8 +164,7 @@ func (n *Node) startLoops(live, work context.Context, l *loops) error {
 		return func(context.Context) (time.Time, error) { return do(work) }
 	}
 	if n.sim != nil {
-		l.run(live, "simulator", noticeLoops, under(n.sim.Step))
-		l.wg.Go(func() { l.wakeOn(live, n.sim.Woken()) })
+		l.run(live, noticeLoops, job{name: "simulator", bell: n.sim.Woken(), do: under(n.sim.Step)})
 	}
 	if n.gateway == nil {
 		return nil
@@ -176,22 +175,23 @@ func (n *Node) startLoops(live, work context.Context, l *loops) error {
 	if !n.ownClock {
 		l.always(live, "clock", clockEvery, under(l.watchClock(n.db.Clock)))
 	}
-	l.run(live, "attempts", attemptLoops, under(n.gateway.StepAttempt))
-	l.run(live, "refunds", 1, under(n.gateway.StepRefund))
-	l.run(live, "expiry", 1, under(n.gateway.StepExpiry))
-	l.run(live, "deliveries", deliveryLoops, under(n.sender.Step))
+	bells := n.db.Bells()
+	l.run(live, attemptLoops, job{"attempts", bells.Attempts, under(n.gateway.NextAttempt), under(n.gateway.StepAttempt)})
+	l.run(live, 1, job{"refunds", bells.Refunds, under(n.gateway.NextRefund), under(n.gateway.StepRefund)})
+	l.run(live, 1, job{name: "expiry", do: under(n.gateway.StepExpiry)})
+	l.run(live, deliveryLoops, job{"deliveries", bells.Deliveries, under(n.sender.Next), under(n.sender.Step)})
 	l.always(live, "exchanges", exchangesEvery, under(n.gateway.StepExchanges))
 	for _, a := range n.gateway.Accounts {
 		if r, ok := a.Channel.(channel.Refresher); ok {
 			l.wg.Go(func() { n.refresh(live, work, a.ID, r) })
 		}
 	}
-	l.wg.Go(func() { n.tail(live, work, l) })
+	l.wg.Go(func() { n.tail(live, work) })
 	return nil
 }
 
-// tail follows the events: woken by local commits, else each tailSleep. New events wake every loop.
-func (n *Node) tail(live, work context.Context, l *loops) {
+// tail follows the events: woken by local commits, else each tailSleep.
+func (n *Node) tail(live, work context.Context) {
 	committed := n.db.Committed()
 	for live.Err() == nil {
 		told, err := n.gateway.StepTail(work)
@@ -200,11 +200,9 @@ func (n *Node) tail(live, work context.Context, l *loops) {
 			sleep(live, longestPause, nil)
 			continue
 		}
-		if told > 0 {
-			l.wakeAll()
-			continue
+		if told == 0 {
+			sleep(live, tailSleep, committed)
 		}
-		sleep(live, tailSleep, committed)
 	}
 }
 

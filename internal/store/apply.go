@@ -104,7 +104,8 @@ func (db *DB) Apply(ctx context.Context, c pay.Change) error {
 	if err != nil {
 		return fmt.Errorf("store: applying a change: %w", err)
 	}
-	db.signal()
+	db.committed.Ring()
+	db.bells.ring(c, db.now())
 	return nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"piaohao/internal/bell"
 )
 
 // Claim is the right to call the platform for one attempt, or for one refund, until its lease ends: one of the two ids is
@@ -95,7 +97,7 @@ func (db *DB) ClaimAttempt(ctx context.Context, accounts []string, now time.Time
 		s.text = claimDue
 		return run(s)
 	})
-	return c.result(err)
+	return c.result(err, db.bells.Attempts)
 }
 
 // ClaimRefund takes one due refund of these accounts as ClaimAttempt takes an attempt, from the same rate buckets.
@@ -116,7 +118,7 @@ func (db *DB) ClaimRefund(ctx context.Context, accounts []string, now time.Time,
 		}
 		return run(c.stmt(&c.RefundID, refundDue, now, lease, account))
 	})
-	return c.result(err)
+	return c.result(err, db.bells.Refunds)
 }
 
 // ClaimThis takes one attempt for a request that calls the platform itself: a free lease is enough, due or not,
@@ -124,7 +126,7 @@ func (db *DB) ClaimRefund(ctx context.Context, accounts []string, now time.Time,
 func (db *DB) ClaimThis(ctx context.Context, attemptID string, now time.Time, lease time.Duration) (Claim, bool, error) {
 	var c Claim
 	err := db.write(ctx, c.stmt(&c.AttemptID, claimThis, now, lease, attemptID))
-	return c.result(err)
+	return c.result(err, nil)
 }
 
 // stmt fills c from the row it claims, if any; id is where the row's id goes, what is $3.
@@ -134,11 +136,15 @@ func (c *Claim) stmt(id *string, text string, now time.Time, lease time.Duration
 	}}
 }
 
-func (c Claim) result(err error) (Claim, bool, error) {
+func (c Claim) result(err error, more bell.Bell) (Claim, bool, error) {
 	if err != nil {
 		return Claim{}, false, fmt.Errorf("store: claiming a row: %w", err)
 	}
-	return c, c.AttemptID != "" || c.RefundID != "", nil
+	ok := c.AttemptID != "" || c.RefundID != ""
+	if ok {
+		more.Ring()
+	}
+	return c, ok, nil
 }
 
 // Release gives a claim back. It writes due (zero: none) only if nobody asked for the row meanwhile, and counts
@@ -166,12 +172,20 @@ func (db *DB) fenced(ctx context.Context, batch ...stmt) error {
 
 // AskAttempt makes an attempt due now, whoever holds it; one without a due time has nothing left to do and stays.
 func (db *DB) AskAttempt(ctx context.Context, attemptID string, now time.Time) error {
-	return db.write(ctx, stmt{text: ask, args: []any{attemptID, millis(now)}})
+	return db.ask(ctx, stmt{text: ask, args: []any{attemptID, millis(now)}}, db.bells.Attempts)
 }
 
 // AskRefund makes a refund that has not ended due now, whoever holds it; for an operator who will not wait.
 func (db *DB) AskRefund(ctx context.Context, refundID string, now time.Time) error {
-	return db.write(ctx, stmt{text: refundAsk, args: []any{refundID, millis(now)}})
+	return db.ask(ctx, stmt{text: refundAsk, args: []any{refundID, millis(now)}}, db.bells.Refunds)
+}
+
+func (db *DB) ask(ctx context.Context, s stmt, due bell.Bell) error {
+	err := db.write(ctx, s)
+	if err == nil {
+		due.Ring()
+	}
+	return err
 }
 
 // BackOff keeps all nodes from claiming the account's attempts until then; it never shortens an earlier one.

@@ -51,10 +51,11 @@ const (
 )
 
 // ClaimDelivery takes one due delivery until now+lease, of the endpoint with the fewest in flight. false: nothing
-// is due, or every endpoint with something due has its slots in use, or another node was faster.
+// is due, or every endpoint with something due has its slots in use, or another node was faster. A crash of PostgreSQL may
+// forget the claim, and the event is sent again: claims of one endpoint wait for each other, and need not wait for its disk.
 func (db *DB) ClaimDelivery(ctx context.Context, now time.Time, lease time.Duration) (Delivery, bool, error) {
 	var d Delivery
-	err := db.tx(ctx, func(run run) error {
+	err := db.tentative(ctx, func(run run) error {
 		d = Delivery{}
 		var hidden string
 		err := run(stmt{text: db.sql.endpoint, args: []any{millis(now)}, row: func(scan scan) error {
@@ -80,6 +81,7 @@ func (db *DB) ClaimDelivery(ctx context.Context, now time.Time, lease time.Durat
 	if err != nil {
 		return Delivery{}, false, fmt.Errorf("store: claiming a delivery: %w", err)
 	}
+	db.bells.Deliveries.Ring()
 	return d, true, nil
 }
 

@@ -246,9 +246,6 @@ func sideBySide(t *testing.T, older, newer *DB, o Options) {
 		if cl, ok := w.claimRefund(hands[1-i]); !ok || cl.RefundID != p.Refunds[0].ID {
 			t.Errorf("%+v %v", cl, ok)
 		}
-		if _, err := by.NumberEvents(t.Context()); err != nil {
-			t.Error(err)
-		}
 		if n, err := by.FanOut(t.Context(), 100); err != nil || n == 0 {
 			t.Error(n, err)
 		}

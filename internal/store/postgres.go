@@ -219,8 +219,17 @@ func (s stmt) take(results pgx.BatchResults) error {
 }
 
 func (p *pg) tx(ctx context.Context, f func(run) error) error {
+	return p.transact(ctx, pgx.TxOptions{}, f)
+}
+
+// tentative answers before the flush, and before a standby has it.
+func (p *pg) tentative(ctx context.Context, f func(run) error) error {
+	return p.transact(ctx, pgx.TxOptions{BeginQuery: "BEGIN; SET LOCAL synchronous_commit = off"}, f)
+}
+
+func (p *pg) transact(ctx context.Context, o pgx.TxOptions, f func(run) error) error {
 	return p.try(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
-		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		return pgx.BeginTxFunc(ctx, conn, o, func(tx pgx.Tx) error {
 			return f(func(s stmt) error {
 				if s.row == nil {
 					tag, err := tx.Exec(ctx, s.text, s.args...)
@@ -245,6 +254,6 @@ func (p *pg) clock(ctx context.Context) (time.Time, error) {
 }
 
 func (p *pg) dialect() dialect {
-	// Concurrent transactions cannot number events in the order of their commits: NumberEvents does it later.
+	// Concurrent transactions cannot number events in the order of their commits: FanOut does it later.
 	return dialect{name: "postgres", eventPos: "NULL", forUpdate: " FOR UPDATE OF p", list: "SELECT jsonb_array_elements_text(CAST($1 AS JSONB))"}
 }

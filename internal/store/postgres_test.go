@@ -155,3 +155,23 @@ func TestRetriesAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// A claim of a delivery waits for no disk, and nothing after it on the same connection is written like that.
+func TestTentativeIsDurableWithWhatFollows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newPostgresDatabase(t))
+	setting := func(within func(context.Context, func(run) error) error) (value string) {
+		must(t, within(t.Context(), func(run run) error {
+			return run(stmt{text: `SELECT current_setting('synchronous_commit')`, row: func(scan scan) error { return scan(&value) }})
+		}))
+		return value
+	}
+	for range 2 * maxConns { // whichever connection it is
+		if got := setting(w.tentative); got != "off" {
+			t.Errorf("tentative with synchronous_commit = %s", got)
+		}
+		if got := setting(w.tx); got != "on" {
+			t.Errorf("I-07 written with synchronous_commit = %s", got)
+		}
+	}
+}

@@ -243,6 +243,8 @@ func (s *lite) write(ctx context.Context, batch ...stmt) error {
 
 func (s *lite) tx(ctx context.Context, f func(run) error) error { return s.writer.do(ctx, f) }
 
+func (s *lite) tentative(ctx context.Context, f func(run) error) error { return s.writer.do(ctx, f) }
+
 func (s *lite) clock(context.Context) (time.Time, error) { return s.now(), nil }
 
 func (s *lite) dialect() dialect {

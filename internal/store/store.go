@@ -11,9 +11,13 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"piaohao/internal/bell"
+	"piaohao/internal/pay"
 )
 
 // Errors that callers act on. Everything else is a failure of the database or a mistake of ours.
@@ -64,7 +68,8 @@ type Options struct {
 type DB struct {
 	engine
 	now       func() time.Time
-	committed chan struct{}
+	committed bell.Bell
+	bells     Bells
 	sql       texts
 	memory    *memory
 	closing   func() error // once
@@ -79,6 +84,8 @@ type engine interface {
 	write(ctx context.Context, batch ...stmt) error
 	// tx is write for statements that depend on each other. f may run twice; its error rolls back.
 	tx(ctx context.Context, f func(run run) error) error
+	// tentative is tx for what may be undone when the database crashes, unless something durable was written after it.
+	tentative(ctx context.Context, f func(run run) error) error
 	// toWrite is the engine for who loads payments to change them.
 	toWrite() engine
 	clock(ctx context.Context) (time.Time, error)
@@ -129,7 +136,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{engine: e, now: o.Now, committed: make(chan struct{}, 1), sql: textsFor(e.dialect()), closing: sync.OnceValue(e.close)}
+	db := &DB{engine: e, now: o.Now, committed: bell.New(1), bells: newBells(), sql: textsFor(e.dialect()), closing: sync.OnceValue(e.close)}
 	if db.dialect().alone {
 		db.memory = &memory{}
 	}
@@ -185,10 +192,26 @@ func (db *DB) Clock(ctx context.Context) (time.Time, error) { return db.clock(ct
 // Committed signals after local commits that carried events. Signals merge; it has one consumer.
 func (db *DB) Committed() <-chan struct{} { return db.committed }
 
-func (db *DB) signal() {
-	select {
-	case db.committed <- struct{}{}:
-	default: // one is waiting already
+// Bells ring when this process has made a row due now, and when it has claimed one, as there may be more: who hears it looks.
+// What other processes make due is found by looking once in a while.
+type Bells struct{ Attempts, Refunds, Deliveries bell.Bell }
+
+func newBells() Bells { return Bells{bell.New(1), bell.New(1), bell.New(1)} }
+
+// Bells are this process's own.
+func (db *DB) Bells() Bells { return db.bells }
+
+// ring tells of what c has made due.
+func (b Bells) ring(c pay.Change, now time.Time) {
+	if slices.ContainsFunc(c.Attempts, func(row pay.AttemptRow) bool {
+		return row.Wake != nil && !row.Wake.IsZero() && !row.Wake.After(now)
+	}) {
+		b.Attempts.Ring()
+	}
+	if slices.ContainsFunc(c.Refunds, func(row pay.RefundRow) bool {
+		return row.New && !row.Refund.Due.At.IsZero() && !row.Refund.Due.At.After(now)
+	}) {
+		b.Refunds.Ring()
 	}
 }
 

@@ -7,14 +7,16 @@ import (
 	"piaohao/internal/pay"
 )
 
-// maxNumbered bounds the events that one NumberEvents numbers.
+// maxNumbered bounds the events that one FanOut numbers.
 const maxNumbered = 1000
 
 // numberingLock is the key of the advisory lock under which PostgreSQL numbers events ("pos" in ASCII).
 const numberingLock = 0x706f73
 
 const (
-	unnumbered = `SELECT CASE WHEN EXISTS (SELECT 1 FROM events WHERE pos IS NULL) THEN 1 ELSE 0 END`
+	// What FanOut has to do: where its cursor stands, the last event's place, and whether events have none.
+	news = `SELECT cursor, COALESCE((SELECT MAX(pos) FROM events), 0),
+		CASE WHEN EXISTS (SELECT 1 FROM events WHERE pos IS NULL) THEN 1 ELSE 0 END FROM tails WHERE name = 'deliveries'`
 
 	// A payment's events become visible in order of seq. Ordering by the latest time so far within the payment
 	// keeps that order whatever the clocks of the nodes say.
@@ -26,44 +28,74 @@ const (
 		ORDER BY pos LIMIT $1) n
 		WHERE events.payment_id = n.payment_id AND events.seq = n.seq`
 
-	selectEvents = `SELECT ` + eventColumns + `, pos FROM events WHERE pos > $1 ORDER BY pos LIMIT $2`
-
-	// $1 cursor, $2 limit: the last of the next events.
-	fanOutTo = `SELECT MAX(pos), COUNT(*) FROM (SELECT pos FROM events WHERE pos > $1 ORDER BY pos LIMIT $2) t`
-	// $1 cursor, $2 last, $3 now. Twice the same range adds nothing.
+	cursorOf = `SELECT cursor FROM tails WHERE name = 'deliveries'`
+	ahead    = `FROM events WHERE pos > (` + cursorOf + `) ORDER BY pos LIMIT $1`
+	// $1 limit, $2 now. Twice the same events add nothing.
 	fanOut = `INSERT INTO deliveries (event_id, endpoint_id, due_at)
-		SELECT e.id, p.id, CAST($3 AS BIGINT) FROM events e JOIN endpoints p ON p.shop = e.shop
-		WHERE e.pos > $1 AND e.pos <= $2 AND e.for_shops = 1
+		SELECT n.id, p.id, CAST($2 AS BIGINT) FROM (SELECT id, shop, for_shops ` + ahead + `) n JOIN endpoints p ON p.shop = n.shop
+		WHERE n.for_shops = 1
 		ON CONFLICT (event_id, endpoint_id) DO NOTHING`
-	cursorOf   = `SELECT cursor FROM tails WHERE name = 'deliveries'`
-	moveCursor = `UPDATE tails SET cursor = $2 WHERE name = 'deliveries' AND cursor = $1`
+	moveCursor = `UPDATE tails SET cursor = COALESCE((SELECT MAX(pos) FROM (SELECT pos ` + ahead + `) n), cursor)
+		WHERE name = 'deliveries' RETURNING cursor`
+
+	placesAfter = `SELECT payment_id, seq, pos FROM events WHERE pos > $1 ORDER BY pos LIMIT $2`
 )
 
-// NumberEvents gives events that became visible their place in the global order and returns how many. Only
-// PostgreSQL has something to do: SQLite's writer numbers them as it writes.
-func (db *DB) NumberEvents(ctx context.Context) (int, error) {
-	if db.dialect().alone {
+// FanOut passes on up to limit events behind its cursor, in one transaction: events that became visible get their place in
+// the global order, each that is for shops becomes one delivery per endpoint, and the cursor moves. It returns how many it
+// passed; 0: none is left. Any number of nodes may call it.
+func (db *DB) FanOut(ctx context.Context, limit int) (int, error) {
+	var cursor, last int64
+	var waiting flag
+	if err := db.found(ctx, news, nil, (*number)(&cursor), (*number)(&last), &waiting); err != nil {
+		return 0, fmt.Errorf("store: looking for events: %w", err)
+	}
+	if !bool(waiting) && cursor == last {
 		return 0, nil
 	}
-	var waiting flag
-	err := db.found(ctx, unnumbered, nil, &waiting)
-	if err != nil || !bool(waiting) {
-		return 0, err
+	var added int64
+	var batch []stmt
+	hold := cursorOf
+	if !db.dialect().alone { // SQLite's writer numbers events as it writes
+		// The locks are statements of their own: what follows sees all that their last holder committed. The cursor's is for
+		// nodes of a version that moves it without the other one.
+		batch = append(batch,
+			stmt{text: `SELECT pg_advisory_xact_lock($1)`, args: []any{int64(numberingLock)}},
+			stmt{text: numberEvents, args: []any{int64(maxNumbered)}})
+		hold += " FOR UPDATE"
 	}
-	var hit int64
-	// The lock is a statement of its own: the numbering then sees all that the last holder committed.
-	err = db.write(ctx,
-		stmt{text: `SELECT pg_advisory_xact_lock($1)`, args: []any{int64(numberingLock)}},
-		stmt{text: numberEvents, args: []any{int64(maxNumbered)}, hit: &hit})
-	if err != nil {
-		return 0, fmt.Errorf("store: numbering events: %w", err)
+	batch = append(batch,
+		stmt{text: hold, row: func(scan scan) error { return scan((*number)(&cursor)) }},
+		stmt{text: fanOut, args: []any{int64(limit), millis(db.now())}, hit: &added},
+		stmt{text: moveCursor, args: []any{int64(limit)}, row: func(scan scan) error { return scan((*number)(&last)) }})
+	if err := db.write(ctx, batch...); err != nil {
+		return 0, fmt.Errorf("store: passing on events: %w", err)
 	}
-	return int(hit), nil
+	if added > 0 {
+		db.bells.Deliveries.Ring()
+	}
+	return int(last - cursor), nil
 }
 
-// EventsAfter returns up to limit events behind pos, in the global order.
-func (db *DB) EventsAfter(ctx context.Context, pos int64, limit int) ([]pay.Event, error) {
-	return db.events(ctx, selectEvents, pos, int64(limit))
+// Place is the key of an event, and its place in the global order.
+type Place struct {
+	PaymentID string
+	Seq, Pos  int64
+}
+
+// PlacesAfter returns the places of up to limit events behind pos, in the global order.
+func (db *DB) PlacesAfter(ctx context.Context, pos int64, limit int) ([]Place, error) {
+	var places []Place
+	err := db.read(ctx, stmt{text: placesAfter, args: []any{pos, int64(limit)}, row: func(scan scan) error {
+		var p Place
+		err := scan(&p.PaymentID, &p.Seq, &p.Pos)
+		places = append(places, p)
+		return err
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("store: reading events: %w", err)
+	}
+	return places, nil
 }
 
 func (db *DB) events(ctx context.Context, query string, args ...any) ([]pay.Event, error) {
@@ -109,28 +141,4 @@ func (db *DB) LastPos(ctx context.Context) (int64, error) {
 	var pos int64
 	err := db.found(ctx, `SELECT COALESCE(MAX(pos), 0) FROM events`, nil, &pos)
 	return pos, err
-}
-
-// FanOut adds one delivery per event for shops and endpoint for up to limit events behind its cursor, moves the
-// cursor in the same transaction, and returns how many events it passed. Any number of nodes may call it.
-func (db *DB) FanOut(ctx context.Context, limit int) (int, error) {
-	var cursor, last int64
-	if err := db.found(ctx, cursorOf, nil, &cursor); err != nil {
-		return 0, err
-	}
-	passed := 0
-	if err := db.found(ctx, fanOutTo, []any{cursor, int64(limit)}, (*number)(&last), &passed); err != nil || passed == 0 {
-		return 0, err
-	}
-	var moved int64
-	err := db.write(ctx,
-		stmt{text: fanOut, args: []any{cursor, last, millis(db.now())}},
-		stmt{text: moveCursor, args: []any{cursor, last}, hit: &moved})
-	if err != nil {
-		return 0, fmt.Errorf("store: adding deliveries: %w", err)
-	}
-	if moved == 0 { // another node passed them meanwhile
-		return 0, nil
-	}
-	return passed, nil
 }

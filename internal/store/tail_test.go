@@ -16,12 +16,12 @@ import (
 	"piaohao/internal/secret"
 )
 
-// numbered numbers what is committed and returns all events in order of pos.
+// numbered passes on what is committed and returns all events in order of pos.
 func (w *world) numbered(db *DB) []pay.Event {
 	w.t.Helper()
-	_, err := db.NumberEvents(w.t.Context())
+	_, err := db.FanOut(w.t.Context(), 10_000)
 	must(w.t, err)
-	events, err := db.EventsAfter(w.t.Context(), 0, 10_000)
+	events, err := db.events(w.t.Context(), `SELECT `+eventColumns+`, pos FROM events WHERE pos > 0 ORDER BY pos`)
 	must(w.t, err)
 	return events
 }
@@ -45,11 +45,11 @@ func TestEventsInOrder(t *testing.T) {
 		if last, err := w.LastPos(ctx); err != nil || last != 3 {
 			t.Errorf("last %d %v", last, err)
 		}
-		if tail, err := w.EventsAfter(ctx, 1, 1); err != nil || len(tail) != 1 || tail[0].Pos != 2 {
+		if tail, err := w.PlacesAfter(ctx, 1, 1); err != nil || !slices.Equal(tail, []Place{{p.ID, 2, 2}}) {
 			t.Errorf("%v %v", tail, err)
 		}
-		if n, err := w.NumberEvents(ctx); n != 0 || err != nil {
-			t.Errorf("numbered %d again: %v", n, err)
+		if n, err := w.FanOut(ctx, 100); n != 0 || err != nil {
+			t.Errorf("passed %d again: %v", n, err)
 		}
 	})
 }
@@ -83,11 +83,11 @@ func TestEventsByManyWritersAndTails(t *testing.T) {
 						last = true
 					default:
 					}
-					if _, err := db.NumberEvents(context.Background()); err != nil {
+					if _, err := db.FanOut(context.Background(), 7); err != nil {
 						t.Error(err)
 						return
 					}
-					events, err := db.EventsAfter(context.Background(), cursor, 7)
+					events, err := db.PlacesAfter(context.Background(), cursor, 7)
 					if err != nil {
 						t.Error(err)
 						return
@@ -134,7 +134,7 @@ func TestEventsOfASlowTransaction(t *testing.T) {
 		if n := w.fanOut(); n != deliveries {
 			t.Errorf("I-09 %s: %d deliveries", who, n)
 		}
-		got, err := w.EventsAfter(t.Context(), cursor, 10)
+		got, err := w.PlacesAfter(t.Context(), cursor, 10)
 		must(t, err)
 		shops, err := w.ShopEvents(t.Context(), "shop", cursor, 10)
 		must(t, err)
@@ -143,7 +143,7 @@ func TestEventsOfASlowTransaction(t *testing.T) {
 			return
 		}
 		for i, e := range got {
-			if cursor = e.Pos; e.ID != want[i].ID {
+			if cursor = e.Pos; e.PaymentID != want[i].PaymentID || e.Seq != want[i].Seq {
 				t.Errorf("%s: event %d is %+v", who, i, e)
 			}
 		}
@@ -183,7 +183,7 @@ func TestNumberingWaitsForTheOtherNode(t *testing.T) {
 			return err
 		}
 		go func() {
-			n, err := w.NumberEvents(context.Background())
+			n, err := w.FanOut(context.Background(), 100)
 			if err != nil {
 				t.Error(err)
 			}
@@ -202,6 +202,39 @@ func TestNumberingWaitsForTheOtherNode(t *testing.T) {
 	}
 }
 
+// A node of the version before moves the cursor without the lock under which events are numbered: whoever comes second
+// goes on where it left.
+func TestCursorOfANodeOfTheVersionBefore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newPostgresDatabase(t))
+	w.endpoint("ep", "https://a.example", "k")
+	w.paidOrders(3)
+	w.numbered(w.DB)
+	must(t, w.exec(`DELETE FROM deliveries`))
+	must(t, w.exec(`UPDATE tails SET cursor = 0`))
+	passed := make(chan int, 1)
+	must(t, w.tx(t.Context(), func(run run) error {
+		if err := run(stmt{text: `UPDATE tails SET cursor = 6 WHERE name = 'deliveries' AND cursor = 0`}); err != nil {
+			return err
+		}
+		go func() {
+			n, err := w.FanOut(context.Background(), 3)
+			if err != nil {
+				t.Error(err)
+			}
+			passed <- n
+		}()
+		for waiting := int64(0); waiting == 0; {
+			waiting = w.count(`SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+		}
+		return nil
+	}))
+	n := <-passed
+	if cursor := w.count(cursorOf); n != 3 || cursor != 9 || w.count(`SELECT COUNT(*) FROM deliveries`) != 1 {
+		t.Errorf("passed %d events, the cursor is at %d of 9", n, cursor)
+	}
+}
+
 func (w *world) endpoint(id, url, key string) { w.endpointOf("shop", id, url, key) }
 
 func (w *world) endpointOf(shop, id, url, key string) {
@@ -209,10 +242,9 @@ func (w *world) endpointOf(shop, id, url, key string) {
 	must(w.t, w.UpsertEndpoint(w.t.Context(), Endpoint{ID: id, Shop: shop, URL: url, Secret: secret.New(key)}))
 }
 
-// fanOut numbers and fans out everything and returns how many deliveries there are.
+// fanOut passes on everything and returns how many deliveries there are.
 func (w *world) fanOut() int64 {
 	w.t.Helper()
-	w.numbered(w.DB)
 	for {
 		n, err := w.FanOut(w.t.Context(), 5)
 		must(w.t, err)
@@ -234,7 +266,6 @@ func TestFanOutTwiceAndByTwoNodes(t *testing.T) {
 	onEngines(t, func(t *testing.T, w *world) {
 		w.endpoint("ep", "https://a.example", "k")
 		w.paidOrders(10)
-		w.numbered(w.DB)
 		nodes := []*DB{w.DB, w.node(), w.DB, w.node()}
 		var mu sync.Mutex
 		var wg sync.WaitGroup

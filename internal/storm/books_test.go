@@ -55,21 +55,31 @@ type ledger struct {
 func (s *storm) ledger() (ledger, error) {
 	ctx := context.Background()
 	l := ledger{payments: map[string]pay.Payment{}, events: map[string][]pay.Event{}}
-	all, err := s.db.EventsAfter(ctx, 0, allEvents)
+	all, err := s.db.PlacesAfter(ctx, 0, allEvents)
 	if err != nil {
 		return l, err
 	}
+	placed := map[string]int{}
 	for i, e := range all {
 		if e.Pos != int64(i+1) {
-			s.breaks("I-09", "event %s has pos %d, want %d", e.ID, e.Pos, i+1)
+			s.breaks("I-09", "event %d of %s has pos %d, want %d", e.Seq, e.PaymentID, e.Pos, i+1)
 		}
-		if l.events[e.PaymentID] == nil {
-			l.ids = append(l.ids, e.PaymentID)
-			if l.payments[e.PaymentID], err = s.db.Payment(ctx, e.PaymentID); err != nil {
-				return l, err
-			}
+		placed[e.PaymentID]++
+		if placed[e.PaymentID] > 1 {
+			continue
 		}
-		l.events[e.PaymentID] = append(l.events[e.PaymentID], e)
+		l.ids = append(l.ids, e.PaymentID)
+		if l.payments[e.PaymentID], err = s.db.Payment(ctx, e.PaymentID); err != nil {
+			return l, err
+		}
+		if l.events[e.PaymentID], err = s.db.Events(ctx, e.PaymentID); err != nil {
+			return l, err
+		}
+	}
+	for id, n := range placed {
+		if n != len(l.events[id]) {
+			s.breaks("I-09", "%d of %d events of %s have a place", n, len(l.events[id]), id)
+		}
 	}
 	return l, nil
 }

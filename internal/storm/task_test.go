@@ -5,6 +5,7 @@ import (
 	"iter"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"testing/synctest"
 	"time"
 )
@@ -30,7 +31,7 @@ func (s *storm) start(name string, n *node, f func(), done func()) {
 		defer func() {
 			if r := recover(); r != nil {
 				if _, ok := r.(crash); !ok {
-					panic(r)
+					s.breaks("I-19", "%s panicked: %v\n%s", t.name, r, debug.Stack())
 				}
 				s.note(t.name, "died")
 			}

@@ -15,6 +15,7 @@ var mayImport = map[string][]string{
 	"deploy":      {}, // its tests are outside of it
 
 	"internal/pay":      {},
+	"internal/bell":     {},
 	"internal/secret":   {},
 	"internal/keys":     {},
 	"internal/strict":   {},
@@ -30,7 +31,7 @@ var mayImport = map[string][]string{
 	"internal/channel/all":         {"internal/channel/..."},
 	"internal/channel/channeltest": {"internal/channel/...", "internal/pay"}, // the values that it checks are pay's
 
-	"internal/store":           {"internal/pay", "internal/secret"},
+	"internal/store":           {"internal/bell", "internal/pay", "internal/secret"},
 	"internal/store/storetest": {"internal/freeport"},
 	"internal/gateway":         {"internal/pay", "internal/channel", "internal/store", "internal/view", "internal/secret"},
 	"internal/webhook":         {"internal/pay", "internal/store", "internal/view", "internal/secret"},
@@ -51,7 +52,7 @@ var mayImport = map[string][]string{
 	"internal/config": {"internal/channel", "internal/secret", "internal/keys"},
 	"internal/doctor": {"internal/channel", "internal/channel/all", "internal/config", "internal/pay", "internal/secret"},
 	"internal/node": {
-		"client", "internal/pay", "internal/secret", "internal/strict", "internal/id", "internal/view",
+		"client", "internal/bell", "internal/pay", "internal/secret", "internal/strict", "internal/id", "internal/view",
 		"internal/channel/...", "internal/store", "internal/gateway", "internal/webhook", "internal/web/...",
 		"internal/sim/...", "internal/demo", "internal/config", "internal/ops", "internal/logs", "internal/doctor",
 	},

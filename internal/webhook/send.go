@@ -41,6 +41,9 @@ type Sender struct {
 	Log  *slog.Logger
 }
 
+// Next says when Step has something to do: the zero time when nothing is known.
+func (s *Sender) Next(ctx context.Context) (time.Time, error) { return s.DB.NextDeliveryDue(ctx) }
+
 // Step makes one delivery and returns when to call again: at once after a delivery, else when the next one is due
 // (the zero time: none is). A delivery once claimed is finished even when ctx ends meanwhile, at most 15 s later.
 func (s *Sender) Step(ctx context.Context) (next time.Time, err error) {

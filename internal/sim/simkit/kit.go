@@ -90,8 +90,8 @@ func New(o Options) (*Kit, error) {
 	return k, nil
 }
 
-// Woken receives after something became due sooner than Outbox.Step last said: a new notice, or a moved clock.
-// It is buffered by one, for the one consumer that runs Step.
+// Woken receives after something became due sooner than Outbox.Step last said: a new notice, a moved clock, or one notice
+// that was taken while another is due. It is buffered by one: each signal is for one of those who run Step.
 func (k *Kit) Woken() <-chan struct{} { return k.wake }
 
 // Close syncs and closes the books.

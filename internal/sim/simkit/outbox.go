@@ -134,6 +134,9 @@ func (o *Outbox) take() (Notice, Postman, bool) {
 		return Notice{}, nil, false
 	}
 	n := heap.Pop(&o.queue).(queued).Notice
+	if len(o.queue) > 0 && !o.queue[0].Due.After(now) {
+		o.kit.signal()
+	}
 	return n, o.postmen[n.Platform], true
 }
 
