@@ -163,8 +163,8 @@ func TestI17FailedFlushStopsWriting(t *testing.T) {
 }
 
 // TestI18NoRoomForSomeWrites lets writes of the WAL fail with ENOSPC now and then: what is refused is asked again, and
-// everything comes to its end. In a large database a Change
-// takes up to 30 writes, of which every 60th lets any through sooner or later.
+// everything comes to its end. In a large database a Change takes up to 30 writes, of which every 60th lets any through sooner
+// or later.
 func TestI18NoRoomForSomeWrites(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), traceWhile)
